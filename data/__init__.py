@@ -1,0 +1,1 @@
+"""What a piece of feedback is: taxonomy, record, text normalisation, tables, corpus."""

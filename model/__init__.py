@@ -1,0 +1,1 @@
+"""From text to decision: bundle, tokenizer, inference engine, calibrated decisions."""

@@ -1,0 +1,261 @@
+"""Fine-tuning of any `AutoModelForSequenceClassification` on all heads at once, with transformers' Trainer."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import math
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    EvalPrediction,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    Trainer,
+    TrainingArguments,
+    set_seed,
+)
+
+from data.taxonomy import Taxonomy
+from training import metrics
+from training.dataset import Record, check_records, targets, to_dataset
+from training.errors import ConfigError
+from training.losses import HeadLoss, head_losses
+
+logger = logging.getLogger(__name__)
+
+HEAD_WEIGHTS: Mapping[str, float] = {"topics": 1.0, "issues": 0.5, "urgency": 1.0, "handling": 0.5, "sentiment": 0.5, "churn_risk": 0.5}
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """How to fine-tune.
+
+    Attributes:
+        epochs: passes over the training records at most; the best epoch is kept.
+        batch_size: records a step and device.
+        learning_rate: peak, after a linear warm-up; linear decay to 0.
+        warmup_share: share of all steps spent warming up.
+        weight_decay: AdamW's.
+        dropout: in hidden layers, attention and classifier; None keeps the base's.
+        max_tokens: pieces a text, special ones included.
+        imbalance_power: 0 ignores class imbalance, 1 weights by inverse frequency.
+        smoothing: label smoothing.
+        head_weights: factor a head in the summed loss; 1.0 for heads not named.
+        seed: of shuffling, dropout and new weights.
+        report_to: trackers, as transformers names them.
+    """
+
+    epochs: int = 8
+    batch_size: int = 32
+    learning_rate: float = 3e-4
+    warmup_share: float = 0.1
+    weight_decay: float = 0.01
+    dropout: float | None = None
+    max_tokens: int = 128
+    imbalance_power: float = 0.3
+    smoothing: float = 0.0
+    head_weights: Mapping[str, float] = field(default_factory=lambda: dict(HEAD_WEIGHTS))
+    seed: int = 0
+    report_to: str = "none"
+
+
+@dataclass(frozen=True)
+class Finetuned:
+    """What fine-tuning gives back.
+
+    Attributes:
+        model: with the best epoch's weights, in evaluation mode, on the CPU.
+        tokenizer: the base's.
+        history: metrics of every epoch.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    history: list[dict[str, float]]
+
+
+def load_base(base: str, taxonomy: Taxonomy, dropout: float | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """Load a checkpoint with a fresh classifier that has one logit a label of the taxonomy.
+
+    Args:
+        base: a local Hugging Face folder or a hub id.
+        taxonomy: the heads; ``id2label`` becomes ``head/label``.
+        dropout: see `FinetuneConfig`.
+
+    Raises:
+        ConfigError: the checkpoint cannot be loaded.
+    """
+    options: dict[str, Any] = {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(base)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            base,
+            num_labels=len(taxonomy.logit_names),
+            id2label=dict(enumerate(taxonomy.logit_names)),
+            label2id={name: number for number, name in enumerate(taxonomy.logit_names)},
+            problem_type="multi_label_classification",
+            ignore_mismatched_sizes=True,
+            dtype=torch.float32,
+            **options,
+        )
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"cannot load the base {base!r} (a folder or a hub id): {error}") from error
+    return model, tokenizer
+
+
+class _HeadTrainer(Trainer):
+    """The Trainer with the summed loss of all heads."""
+
+    def __init__(self, losses: Sequence[HeadLoss], **options: Any) -> None:
+        super().__init__(**options)
+        self._losses = losses
+        self.model_accepts_loss_kwargs = False
+
+    def compute_loss(
+        self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        inputs = dict(inputs)
+        wanted: Tensor = inputs.pop("labels")
+        outputs = model(**inputs)
+        loss = torch.stack([h.weight * h(outputs.logits, wanted) for h in self._losses]).sum()
+        return (loss, outputs) if return_outputs else loss
+
+
+def decide_plain(taxonomy: Taxonomy, logits: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """Decisions without calibration: above 0 for multi-label and binary heads, the largest for the others.
+
+    Returns:
+        (n, n_logits) 0/1.
+    """
+    decided = (logits > 0).astype(np.int64)
+    for head in taxonomy.heads:
+        if head.kind in ("ordinal", "single_label"):
+            own = logits[:, taxonomy.slices[head.name]]
+            decided[:, taxonomy.slices[head.name]] = np.eye(len(head.labels), dtype=np.int64)[own.argmax(axis=1)]
+    return decided
+
+
+def score_heads(taxonomy: Taxonomy, decided: npt.NDArray[Any], wanted: npt.NDArray[np.float32]) -> dict[str, float]:
+    """The primary metric of every head that has labels, over the records that carry it."""
+    scores = {}
+    for head in taxonomy.heads:
+        where = taxonomy.slices[head.name]
+        present = ~np.isnan(wanted[:, where]).any(axis=1)
+        if present.any():
+            scores[head.name] = metrics.primary(head, wanted[present, where], decided[present, where])
+    return scores
+
+
+def overall(scores: Mapping[str, float], head_weights: Mapping[str, float]) -> float:
+    """Mean of the heads' primary metrics, weighted as in the loss."""
+    weights = [head_weights.get(name, 1.0) for name in scores]
+    return float(np.average(list(scores.values()), weights=weights))
+
+
+def _metric_function(taxonomy: Taxonomy, config: FinetuneConfig) -> Callable[[EvalPrediction], dict[str, float]]:
+    def compute(prediction: EvalPrediction) -> dict[str, float]:
+        logits = prediction.predictions[0] if isinstance(prediction.predictions, tuple) else prediction.predictions
+        scores = score_heads(taxonomy, decide_plain(taxonomy, logits), np.asarray(prediction.label_ids))
+        return {**scores, "overall": overall(scores, config.head_weights)}
+
+    return compute
+
+
+def finetune(
+    base: str,
+    taxonomy: Taxonomy,
+    train: Sequence[Record],
+    validation: Sequence[Record],
+    config: FinetuneConfig = FinetuneConfig(),
+    work: Path | None = None,
+) -> Finetuned:
+    """Fine-tune a checkpoint on all heads at once and keep the best epoch by validation.
+
+    Args:
+        base: a local Hugging Face folder or a hub id.
+        taxonomy: the heads.
+        train: labelled records; a head a record lacks is masked.
+        validation: labelled records the best epoch is chosen on.
+        config: how.
+        work: folder for checkpoints, kept; a temporary one otherwise. A run found in it is resumed.
+
+    Raises:
+        ConfigError: the base cannot be loaded.
+        DataError: a record does not fit the taxonomy.
+    """
+    check_records(train, taxonomy)
+    check_records(validation, taxonomy)
+    set_seed(config.seed)
+    model, tokenizer = load_base(base, taxonomy, config.dropout)
+    max_tokens = min(config.max_tokens, getattr(model.config, "max_position_embeddings", config.max_tokens))
+    config = dataclasses.replace(config, max_tokens=max_tokens)
+    losses = head_losses(taxonomy, targets(train, taxonomy), config.head_weights, config.imbalance_power, config.smoothing)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = work or Path(scratch)
+        trainer = _HeadTrainer(
+            losses,
+            model=model,
+            args=_arguments(config, folder, len(train)),
+            train_dataset=to_dataset(train, taxonomy, tokenizer, max_tokens),
+            eval_dataset=to_dataset(validation, taxonomy, tokenizer, max_tokens),
+            data_collator=DataCollatorWithPadding(tokenizer),
+            compute_metrics=_metric_function(taxonomy, config),
+        )
+        trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
+    history = [e for e in trainer.state.log_history if "eval_overall" in e]
+    for entry in history:
+        logger.info("epoch %.0f: %s", entry["epoch"], {k: round(v, 3) for k, v in entry.items() if k.startswith("eval_")})
+    return Finetuned(trainer.model.eval().cpu(), tokenizer, history)
+
+
+def _arguments(config: FinetuneConfig, folder: Path, n_train: int) -> TrainingArguments:
+    steps = math.ceil(n_train / config.batch_size) * config.epochs
+    return TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=config.epochs,
+        per_device_train_batch_size=config.batch_size,
+        per_device_eval_batch_size=128,
+        learning_rate=config.learning_rate,
+        warmup_steps=math.ceil(steps * config.warmup_share),
+        weight_decay=config.weight_decay,
+        eval_strategy="epoch",
+        save_strategy="epoch",
+        save_total_limit=1,
+        load_best_model_at_end=True,
+        metric_for_best_model="overall",
+        greater_is_better=True,
+        logging_steps=100,
+        report_to=config.report_to,
+        seed=config.seed,
+        data_seed=config.seed,
+        train_sampling_strategy="group_by_length",
+        dataloader_pin_memory=False,
+        label_names=["labels"],
+        disable_tqdm=not logger.isEnabledFor(logging.INFO),
+    )
+
+
+def predict_logits(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record], taxonomy: Taxonomy, max_tokens: int
+) -> npt.NDArray[np.float32]:
+    """Logits of a torch model: (n_records, n_logits) float32."""
+    dataset = to_dataset(records, taxonomy, tokenizer, max_tokens).remove_columns("labels")
+    collate = DataCollatorWithPadding(tokenizer)
+    rows = []
+    with torch.inference_mode():
+        for begin in range(0, len(dataset), 128):
+            batch = collate([dataset[i] for i in range(begin, min(begin + 128, len(dataset)))])
+            rows.append(model(**batch).logits.float().numpy())
+    return np.concatenate(rows)

@@ -1,0 +1,100 @@
+"""Metrics a head, from probabilities, decisions and truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import cohen_kappa_score, f1_score, precision_recall_fscore_support
+
+from data.taxonomy import Head
+
+Array = npt.NDArray[np.float64]
+
+
+def with_empty_set(head: Head, matrix: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """Add a column for the empty set: (n, n_labels) 0/1 to (n, n_labels + 1)."""
+    whole = matrix.astype(np.int64)
+    if head.empty_set is None:
+        return whole
+    return np.concatenate([whole, (whole.sum(axis=1, keepdims=True) == 0).astype(np.int64)], axis=1)
+
+
+def macro_f1(head: Head, truth: npt.NDArray[Any], decided: npt.NDArray[Any]) -> float:
+    """Macro-F1 over a head's labels, the empty set counted as one; labels absent from both are left out.
+
+    Args:
+        head: the head.
+        truth: (n, n_labels) 0/1.
+        decided: (n, n_labels) 0/1.
+    """
+    true, said = with_empty_set(head, truth), with_empty_set(head, decided)
+    seen = (true.sum(axis=0) + said.sum(axis=0)) > 0
+    if not seen.any():
+        return 1.0
+    return float(f1_score(true[:, seen], said[:, seen], average="macro", zero_division=0.0))
+
+
+def primary(head: Head, truth: npt.NDArray[Any], decided: npt.NDArray[Any]) -> float:
+    """The one figure a head is chosen by: quadratic-weighted kappa for ordinal heads, macro-F1 for others."""
+    if head.kind == "ordinal":
+        return quadratic_kappa(head, truth, decided)
+    return macro_f1(head, truth, decided)
+
+
+def quadratic_kappa(head: Head, truth: npt.NDArray[Any], decided: npt.NDArray[Any]) -> float:
+    """Cohen's kappa with quadratic weights between one-hot truth and decision, both (n, n_labels)."""
+    true, said = truth.argmax(axis=1), decided.argmax(axis=1)
+    if (true == said).all():
+        return 1.0
+    return float(cohen_kappa_score(true, said, weights="quadratic", labels=range(len(head.labels))))
+
+
+def label_table(head: Head, truth: npt.NDArray[Any], decided: npt.NDArray[Any]) -> dict[str, dict[str, float]]:
+    """Precision, recall, F1 and support a label, the empty set included."""
+    true, said = with_empty_set(head, truth), with_empty_set(head, decided)
+    names = [*head.names, head.empty_set] if head.empty_set else list(head.names)
+    columns = precision_recall_fscore_support(true, said, average=None, zero_division=0.0)
+    return {
+        str(name): {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
+        for name, p, r, f, s in zip(names, *columns, strict=True)
+    }
+
+
+def calibration_error(head: Head, probabilities: Array, truth: npt.NDArray[Any], bins: int = 10) -> float:
+    """Expected calibration error with equal-width bins (Guo et al. 2017, https://arxiv.org/abs/1706.04599).
+
+    For ordinal and single-label heads of the top probability; for multi-label and binary heads of every
+    label's probability, pooled.
+    """
+    if head.kind in ("ordinal", "single_label"):
+        confidence = probabilities.max(axis=1)
+        right = truth[np.arange(len(truth)), probabilities.argmax(axis=1)]
+    else:
+        confidence, right = probabilities.reshape(-1), truth.reshape(-1)
+    index = np.minimum((confidence * bins).astype(int), bins - 1)
+    error = 0.0
+    for number in range(bins):
+        inside = index == number
+        if inside.any():
+            error += inside.mean() * abs(float(confidence[inside].mean()) - float(right[inside].mean()))
+    return float(error)
+
+
+def bootstrap(
+    figure: Callable[[npt.NDArray[np.int64]], float], n: int, rounds: int = 1000, seed: int = 0
+) -> tuple[float, float]:
+    """95 % percentile interval of a figure over resampled records.
+
+    Args:
+        figure: takes the row numbers of a sample, gives the figure.
+        n: number of records.
+        rounds: samples drawn.
+        seed: of the draw.
+    """
+    generator = np.random.default_rng(seed)
+    values = [figure(generator.integers(0, n, n)) for _ in range(rounds)]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
