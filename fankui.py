@@ -55,9 +55,20 @@ def __getattr__(name: str) -> Any:
 
 
 def _usage() -> str:
-    lines = ["usage: fankui COMMAND …", "", "Sorts Chinese wallet feedback by topic, urgency and more.", "", "commands:"]
+    lines = [
+        "usage: fankui COMMAND …",
+        "",
+        "Sorts Chinese wallet feedback by topic, urgency and more.",
+        "",
+        "commands:",
+    ]
     lines += [f"  {name:<10} {help_line}" for name, (_, _, help_line) in _COMMANDS.items()]
-    lines += ["", "options:", "  --version  print the version", "  --help     this text; `fankui COMMAND --help` for a command"]
+    lines += [
+        "",
+        "options:",
+        "  --version  print the version",
+        "  --help     this text; `fankui COMMAND --help` for a command",
+    ]
     lines += ["", "example:", "  fankui classify 昨晚有人在外地用我的账户刷了三笔"]
     return "\n".join(lines)
 

@@ -48,7 +48,9 @@ def main() -> None:
         config = dataclasses.replace(known[name], stages=(stage,))
         folder = args.out / name
         folder.mkdir(parents=True, exist_ok=True)
-        for shared in ("segmented",) if config.vocabulary.kind == "characters" else ("segmented", "tokenizer", "packed"):
+        for shared in (
+            ("segmented",) if config.vocabulary.kind == "characters" else ("segmented", "tokenizer", "packed")
+        ):
             if (args.out / "base" / shared).exists() and not (folder / shared).exists():
                 (folder / shared).symlink_to((args.out / "base" / shared).resolve())
         print(name, pretrain(config, args.corpus, folder), flush=True)

@@ -1,13 +1,16 @@
 """Errors of the data room.
 
-    FeedbackError
-    ├── TextError            one text cannot be classified
-    │   ├── BlankText        nothing but white space
-    │   └── TextTooLong      more than 65,536 characters
-    ├── TaxonomyError        a taxonomy is malformed or lacks a name that is asked for
-    ├── LabelError           a record's labels are not of the taxonomy
-    └── TableError           a file cannot be read or written as a table
-        └── ColumnMissing    the named column is not there
+FeedbackError
+├── TextError            one text cannot be classified
+│   ├── BlankText        nothing but white space
+│   └── TextTooLong      more than 65,536 characters
+├── TaxonomyError        a taxonomy is malformed or lacks a name that is asked for
+├── LabelError           a record's labels are not of the taxonomy
+└── TableError           a file cannot be read or written as a table
+    ├── ColumnMissing    the named column is not there
+    ├── TextColumnUnknown  no column is named like a text
+    ├── FormatUnknown    the file's name tells no format that is read here
+    └── TableDamaged     the file ends early or cannot be read
 """
 
 from collections.abc import Iterable
@@ -74,3 +77,31 @@ class ColumnMissing(TableError):
     def __init__(self, column: str, columns: Iterable[str]) -> None:
         there = ", ".join(columns) or "none"
         super().__init__(f"no column {column!r}; the columns there are: {there}")
+
+
+class TextColumnUnknown(TableError):
+    """No text column was named, and none is named like one."""
+
+    code = "text_column_unknown"
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        there = ", ".join(columns) or "none"
+        super().__init__(f"which column holds the text? name it with --text-column; the columns there are: {there}")
+
+
+class FormatUnknown(TableError):
+    """A file's name tells no format that is read or written here."""
+
+    code = "format_unknown"
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"{name}: no known table format; the name must end in one of {', '.join(known)}")
+
+
+class TableDamaged(TableError):
+    """A file ends early, is not what its name says, or cannot be read."""
+
+    code = "table_damaged"
+
+    def __init__(self, path: object, why: object) -> None:
+        super().__init__(f"{path} cannot be read (on): {why}")

@@ -121,7 +121,8 @@ class Taxonomy:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as in the TOML file; `from_dict` reads them back."""
-        return json.loads(json.dumps(dataclasses.asdict(self))) | {"schema_version": 1}
+        plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(self)))
+        return {"schema_version": 1, **plain}
 
     @cached_property
     def sha256(self) -> str:
@@ -139,7 +140,9 @@ class Taxonomy:
             TaxonomyError: an entry is missing, unknown or contradicts another.
         """
         if values.get("schema_version") != 1:
-            raise TaxonomyError(f"taxonomy schema_version {values.get('schema_version')!r} is not supported; this version reads 1")
+            raise TaxonomyError(
+                f"taxonomy schema_version {values.get('schema_version')!r} is not supported; this version reads 1"
+            )
         try:
             heads = tuple(_head(entry) for entry in values["heads"])
             taxonomy = cls(str(values["name"]), str(values["version"]), heads)

@@ -171,7 +171,9 @@ def open_bundle(folder: Path | None = None) -> Bundle:
         if not (folder / name).is_file():
             raise BundleMissing(f"{folder / name} is missing from the bundle")
         if sha256_of(folder / name) != expected:
-            raise BundleTampered(f"{folder / name} is not the released file (SHA-256 differs); restore it or train again")
+            raise BundleTampered(
+                f"{folder / name} is not the released file (SHA-256 differs); restore it or train again"
+            )
     try:
         taxonomy = Taxonomy.from_dict(manifest["taxonomy"])
         decisions = {name: HeadDecision.from_dict(values) for name, values in manifest["decisions"].items()}

@@ -25,13 +25,17 @@ class Classifier:
     Args:
         bundle: an opened bundle.
         threads: threads inside one inference run; 0 lets onnxruntime decide.
+
+    Attributes:
+        bundle: the bundle it answers from.
+        decider: turns calibrated probabilities into predictions.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 0) -> None:
         self.bundle = bundle
         self._tokenizer = WindowTokenizer(bundle.path("tokenizer.json"), bundle.max_tokens)
         self._engine = OnnxEngine(bundle.default_onnx, threads)
-        self._decider = Decider(bundle.taxonomy, bundle.decisions, bundle.model_version)
+        self.decider = Decider(bundle.taxonomy, bundle.decisions, bundle.model_version)
 
     @classmethod
     def load(cls, folder: str | Path | None = None, threads: int = 0) -> Classifier:
@@ -63,7 +67,7 @@ class Classifier:
         encoded = self._tokenizer.encode(texts)
         windows = [window for one in encoded for window in one]
         owners = [number for number, one in enumerate(encoded) for _ in one]
-        return self._decider.probabilities(self._engine.run(windows), owners, len(texts))
+        return self.decider.probabilities(self._engine.run(windows), owners, len(texts))
 
     def predict_each(self, texts: Sequence[str]) -> list[Prediction | TextError]:
         """Classify texts; one that cannot be classified gives its error in its place.
@@ -81,7 +85,7 @@ class Classifier:
                 good.append((number, checked_text(text)))
             except TextError as error:
                 results[number] = error
-        predictions = self._decider.decide(self.probabilities([text for _, text in good])) if good else []
+        predictions = self.decider.decide(self.probabilities([text for _, text in good])) if good else []
         for (number, _), prediction in zip(good, predictions, strict=True):
             results[number] = prediction
         return [result for result in results if result is not None]

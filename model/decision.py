@@ -83,6 +83,10 @@ def merge_windows(head: Head, windows: Array) -> Array:
     return np.asarray(windows.mean(axis=0))
 
 
+def _one_hot(columns: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
+    return np.asarray(columns[:, None] == np.arange(n), dtype=np.int64)
+
+
 def choose(head: Head, decision: HeadDecision, p: Array) -> npt.NDArray[np.int64]:
     """Decide one head for many texts.
 
@@ -97,18 +101,19 @@ def choose(head: Head, decision: HeadDecision, p: Array) -> npt.NDArray[np.int64
     if head.kind in ("multi_label", "binary"):
         return (p >= np.array(decision.thresholds)).astype(np.int64)
     if decision.escalate_threshold is None:
-        return np.eye(p.shape[1], dtype=np.int64)[p.argmax(axis=1)]
+        return _one_hot(p.argmax(axis=1), p.shape[1])
     escalating = np.isin(head.names, head.escalate)
     up = p[:, escalating].sum(axis=1) >= decision.escalate_threshold
     allowed = np.where(up[:, None], escalating[None, :], ~escalating[None, :])
-    return np.eye(p.shape[1], dtype=np.int64)[np.where(allowed, p, -1.0).argmax(axis=1)]
+    return _one_hot(np.where(allowed, p, -1.0).argmax(axis=1), p.shape[1])
 
 
 def confidence(head: Head, decision: HeadDecision, p: Array, chosen: npt.NDArray[np.int64]) -> Array:
     """How sure a head's decision is: (n,) float64.
 
     For multi-label and binary heads the least sure label: p where given, 1 - p where not. For heads with
-    escalating labels the probability of the chosen side; else of the chosen label.
+    escalating labels 1 where one is given, because a person looks at it anyway, else the probability that none
+    applies. For other heads the probability of the chosen label.
     """
     if head.kind in ("multi_label", "binary"):
         return np.asarray(np.where(chosen == 1, p, 1 - p).min(axis=1))
@@ -116,7 +121,7 @@ def confidence(head: Head, decision: HeadDecision, p: Array, chosen: npt.NDArray
         return np.asarray((p * chosen).sum(axis=1))
     escalating = np.isin(head.names, head.escalate)
     side = p[:, escalating].sum(axis=1)
-    return np.asarray(np.where((chosen * escalating).sum(axis=1) == 1, side, 1 - side))
+    return np.asarray(np.where((chosen * escalating).sum(axis=1) == 1, 1.0, 1 - side))
 
 
 class Decider:
@@ -162,7 +167,9 @@ class Decider:
             chosen[:, where] = choose(head, self._decisions[head.name], p[:, where])
             if head.parent is not None:
                 parent = self._taxonomy.head(head.parent)
-                columns = [self._taxonomy.slices[parent.name].start + parent.index(str(label.parent)) for label in head.labels]
+                columns = [
+                    self._taxonomy.slices[parent.name].start + parent.index(str(label.parent)) for label in head.labels
+                ]
                 chosen[:, where] &= chosen[:, columns]
         return chosen
 
@@ -175,7 +182,10 @@ class Decider:
             if decision.review_below > 0:
                 sure = confidence(head, decision, p[:, where], chosen[:, where])
                 review[head.name] = sure / decision.review_below
-        return [self._prediction(p[row], chosen[row], {name: float(v[row]) for name, v in review.items()}) for row in range(len(p))]
+        return [
+            self._prediction(p[row], chosen[row], {name: float(v[row]) for name, v in review.items()})
+            for row in range(len(p))
+        ]
 
     def _prediction(self, p: Array, chosen: npt.NDArray[np.int64], sureness: Mapping[str, float]) -> Prediction:
         labels: dict[str, LabelValue] = {}

@@ -1,10 +1,10 @@
 """Errors of the model room.
 
-    ModelError
-    ├── BundleError           a bundle cannot be used
-    │   ├── BundleMissing     the folder or a file the manifest names is not there
-    │   └── BundleTampered    a file or the manifest is not what was released
-    └── EngineError           inference failed
+ModelError
+├── BundleError           a bundle cannot be used
+│   ├── BundleMissing     the folder or a file the manifest names is not there
+│   └── BundleTampered    a file or the manifest is not what was released
+└── EngineError           inference failed
 """
 
 from typing import ClassVar

@@ -12,7 +12,7 @@ from training.masking import MaskedBatch, fill_rows, mask_words
 from training.packing import LONG, PackedCorpus
 from training.pretrain_config import PretrainConfig, Stage
 
-ROW_LENGTHS: Final = (16, 32, 64, 128)
+ROW_LENGTHS: Final = (12, 20, 32, 64, 128)
 """Rows come in these lengths only, so that compiled steps have few shapes."""
 
 

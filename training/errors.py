@@ -1,10 +1,10 @@
 """Errors of the training room.
 
-    TrainingError
-    ├── ConfigError        a configuration names something that is not there or not allowed
-    ├── DataError          training data cannot be used: no rows, unknown labels, wrong columns
-    ├── CheckpointError    a checkpoint is missing, broken or of another run
-    └── ParityError        an exported model does not agree with the trained one
+TrainingError
+├── ConfigError        a configuration names something that is not there or not allowed
+├── DataError          training data cannot be used: no rows, unknown labels, wrong columns
+├── CheckpointError    a checkpoint is missing, broken or of another run
+└── ParityError        an exported model does not agree with the trained one
 """
 
 

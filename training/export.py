@@ -120,9 +120,7 @@ def torch_logits(model: PreTrainedModel, windows: Sequence[Sequence[int]]) -> np
     return np.concatenate(rows)
 
 
-def check_parity(
-    model: PreTrainedModel, path: Path, windows: Sequence[Sequence[int]], tolerance: float
-) -> float:
+def check_parity(model: PreTrainedModel, path: Path, windows: Sequence[Sequence[int]], tolerance: float) -> float:
     """Hold an ONNX file against the torch model on real windows.
 
     Args:
@@ -139,5 +137,7 @@ def check_parity(
     """
     difference = float(np.abs(OnnxEngine(path).run(windows) - torch_logits(model, windows)).max())
     if difference > tolerance:
-        raise ParityError(f"{path.name} differs from the trained model by {difference:.4f} in a logit; {tolerance} is allowed")
+        raise ParityError(
+            f"{path.name} differs from the trained model by {difference:.4f} in a logit; {tolerance} is allowed"
+        )
     return difference

@@ -35,7 +35,14 @@ from training.losses import HeadLoss, head_losses
 
 logger = logging.getLogger(__name__)
 
-HEAD_WEIGHTS: Mapping[str, float] = {"topics": 1.0, "issues": 0.5, "urgency": 1.0, "handling": 0.5, "sentiment": 0.5, "churn_risk": 0.5}
+HEAD_WEIGHTS: Mapping[str, float] = {
+    "topics": 1.0,
+    "issues": 0.5,
+    "urgency": 1.0,
+    "handling": 0.5,
+    "sentiment": 0.5,
+    "churn_risk": 0.5,
+}
 
 
 @dataclass(frozen=True)
@@ -86,7 +93,9 @@ class Finetuned:
     history: list[dict[str, float]]
 
 
-def load_base(base: str, taxonomy: Taxonomy, dropout: float | None = None) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def load_base(
+    base: str, taxonomy: Taxonomy, dropout: float | None = None
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     """Load a checkpoint with a fresh classifier that has one logit a label of the taxonomy.
 
     Args:
@@ -97,7 +106,9 @@ def load_base(base: str, taxonomy: Taxonomy, dropout: float | None = None) -> tu
     Raises:
         ConfigError: the checkpoint cannot be loaded.
     """
-    options: dict[str, Any] = {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    options: dict[str, Any] = (
+        {} if dropout is None else {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
+    )
     try:
         tokenizer = AutoTokenizer.from_pretrained(base)
         model = AutoModelForSequenceClassification.from_pretrained(
@@ -115,7 +126,7 @@ def load_base(base: str, taxonomy: Taxonomy, dropout: float | None = None) -> tu
     return model, tokenizer
 
 
-class _HeadTrainer(Trainer):
+class _HeadTrainer(Trainer):  # type: ignore[misc]
     """The Trainer with the summed loss of all heads."""
 
     def __init__(self, losses: Sequence[HeadLoss], **options: Any) -> None:
@@ -201,7 +212,9 @@ def finetune(
     model, tokenizer = load_base(base, taxonomy, config.dropout)
     max_tokens = min(config.max_tokens, getattr(model.config, "max_position_embeddings", config.max_tokens))
     config = dataclasses.replace(config, max_tokens=max_tokens)
-    losses = head_losses(taxonomy, targets(train, taxonomy), config.head_weights, config.imbalance_power, config.smoothing)
+    losses = head_losses(
+        taxonomy, targets(train, taxonomy), config.head_weights, config.imbalance_power, config.smoothing
+    )
     with tempfile.TemporaryDirectory() as scratch:
         folder = work or Path(scratch)
         trainer = _HeadTrainer(
@@ -216,7 +229,9 @@ def finetune(
         trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
     history = [e for e in trainer.state.log_history if "eval_overall" in e]
     for entry in history:
-        logger.info("epoch %.0f: %s", entry["epoch"], {k: round(v, 3) for k, v in entry.items() if k.startswith("eval_")})
+        logger.info(
+            "epoch %.0f: %s", entry["epoch"], {k: round(v, 3) for k, v in entry.items() if k.startswith("eval_")}
+        )
     return Finetuned(trainer.model.eval().cpu(), tokenizer, history)
 
 
@@ -248,7 +263,11 @@ def _arguments(config: FinetuneConfig, folder: Path, n_train: int) -> TrainingAr
 
 
 def predict_logits(
-    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, records: Sequence[Record], taxonomy: Taxonomy, max_tokens: int
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    records: Sequence[Record],
+    taxonomy: Taxonomy,
+    max_tokens: int,
 ) -> npt.NDArray[np.float32]:
     """Logits of a torch model: (n_records, n_logits) float32."""
     dataset = to_dataset(records, taxonomy, tokenizer, max_tokens).remove_columns("labels")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import cohen_kappa_score, f1_score, precision_recall_fscore_support
+from sklearn.metrics import cohen_kappa_score
 
 from data.taxonomy import Head
 
@@ -22,8 +22,17 @@ def with_empty_set(head: Head, matrix: npt.NDArray[Any]) -> npt.NDArray[np.int64
     return np.concatenate([whole, (whole.sum(axis=1, keepdims=True) == 0).astype(np.int64)], axis=1)
 
 
+def label_scores(truth: npt.NDArray[Any], decided: npt.NDArray[Any]) -> tuple[Array, Array, Array]:
+    """Precision, recall and F1 a column of two 0/1 matrices (n, n_labels); 0 where undefined."""
+    hit = (truth * decided).sum(axis=0).astype(np.float64)
+    said, true = decided.sum(axis=0), truth.sum(axis=0)
+    return hit / np.maximum(said, 1), hit / np.maximum(true, 1), 2 * hit / np.maximum(said + true, 1)
+
+
 def macro_f1(head: Head, truth: npt.NDArray[Any], decided: npt.NDArray[Any]) -> float:
     """Macro-F1 over a head's labels, the empty set counted as one; labels absent from both are left out.
+
+    For a binary head it is the F1 of true.
 
     Args:
         head: the head.
@@ -32,9 +41,7 @@ def macro_f1(head: Head, truth: npt.NDArray[Any], decided: npt.NDArray[Any]) -> 
     """
     true, said = with_empty_set(head, truth), with_empty_set(head, decided)
     seen = (true.sum(axis=0) + said.sum(axis=0)) > 0
-    if not seen.any():
-        return 1.0
-    return float(f1_score(true[:, seen], said[:, seen], average="macro", zero_division=0.0))
+    return float(label_scores(true, said)[2][seen].mean()) if seen.any() else 1.0
 
 
 def primary(head: Head, truth: npt.NDArray[Any], decided: npt.NDArray[Any]) -> float:
@@ -56,7 +63,7 @@ def label_table(head: Head, truth: npt.NDArray[Any], decided: npt.NDArray[Any]) 
     """Precision, recall, F1 and support a label, the empty set included."""
     true, said = with_empty_set(head, truth), with_empty_set(head, decided)
     names = [*head.names, head.empty_set] if head.empty_set else list(head.names)
-    columns = precision_recall_fscore_support(true, said, average=None, zero_division=0.0)
+    columns = (*label_scores(true, said), true.sum(axis=0))
     return {
         str(name): {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
         for name, p, r, f, s in zip(names, *columns, strict=True)

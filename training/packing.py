@@ -63,7 +63,9 @@ def pack_batch(tokenizer: Tokenizer, lines: Sequence[str], long_share: float) ->
     """Encode segmented lines and cut them into passages."""
     words = [line.split(SEPARATOR) for line in lines]
     texts = ["".join(w) for w in words]
-    for own, text, encoding in zip(words, texts, tokenizer.encode_batch_fast(texts, add_special_tokens=False), strict=True):
+    for own, text, encoding in zip(
+        words, texts, tokenizer.encode_batch_fast(texts, add_special_tokens=False), strict=True
+    ):
         starts = {0, *accumulate(len(w) for w in own)}
         flags = [WORD_START if start in starts else np.uint16(0) for start, _ in encoding.offsets]
         ids = np.array(encoding.ids, dtype=np.uint16) | np.array(flags, dtype=np.uint16)

@@ -116,7 +116,9 @@ def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast, corpus
 class Trainer:
     """Steps a model through the stages of a configuration and can start again where it stopped."""
 
-    def __init__(self, config: PretrainConfig, model: BertForMaskedLM, out: Path, device: str, compile_step: bool) -> None:
+    def __init__(
+        self, config: PretrainConfig, model: BertForMaskedLM, out: Path, device: str, compile_step: bool
+    ) -> None:
         self.config, self.out, self.device = config, out, device
         self.master = model.float().to(device).train()
         self.fast = BertForMaskedLM(model.config).to(device=device, dtype=torch.bfloat16).train()
@@ -161,7 +163,7 @@ class Trainer:
         """One optimiser step; returns the batch's loss."""
         arrays = (batch.ids, batch.attention, batch.positions, batch.targets)
         loss = self._loss(*(torch.from_numpy(a).to(self.device) for a in arrays))
-        loss.backward()
+        torch.autograd.backward(loss)
         for fast, master in zip(self.fast.parameters(), self.master.parameters(), strict=True):
             if fast.grad is not None:
                 master.grad = fast.grad.float()
@@ -194,7 +196,11 @@ class Trainer:
             loss = self.step(batch, stage)
             now = time.monotonic()
             progress.loss = loss if progress.step == 0 else progress.loss * 0.99 + loss * 0.01
-            progress.step, progress.stage_step, progress.batch = progress.step + 1, progress.stage_step + 1, progress.batch + 1
+            progress.step, progress.stage_step, progress.batch = (
+                progress.step + 1,
+                progress.stage_step + 1,
+                progress.batch + 1,
+            )
             progress.tokens += int(batch.attention.sum())
             if progress.stage_step > 8:  # the first steps compile
                 progress.stage_seconds += now - begin
@@ -202,7 +208,8 @@ class Trainer:
                 rate = (progress.tokens - noted_tokens) / (now - noted)
                 logger.info(
                     "stage %d step %d loss %.3f lr %.2e %.1f M tokens %.0f tokens/s",
-                    progress.stage, progress.step, progress.loss, self.learning_rate(stage), progress.tokens / 1e6, rate,
+                    progress.stage, progress.step, progress.loss, self.learning_rate(stage), progress.tokens / 1e6,
+                    rate,
                 )  # fmt: skip
                 noted, noted_tokens = now, progress.tokens
             if now - saved > self.config.checkpoint_minutes * 60:
@@ -284,7 +291,12 @@ def export_encoder(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, f
 
 
 def pretrain(
-    config: PretrainConfig, corpus: Path, out: Path, weights: Path | None = None, device: str = "cpu", compile_step: bool = True
+    config: PretrainConfig,
+    corpus: Path,
+    out: Path,
+    weights: Path | None = None,
+    device: str = "cpu",
+    compile_step: bool = True,
 ) -> Path:
     """Run a configuration from corpus to encoder; a run that was stopped goes on from its last checkpoint.
 
@@ -318,6 +330,10 @@ def pretrain(
     logger.info("trained %.1f minutes; loss %.3f", (time.monotonic() - begin) / 60, trainer.progress.loss)
     export_encoder(trainer.master, tokenizer, out / "encoder")
     unknown = float(np.mean((np.asarray(packed.ids) & 0x7FFF) == 1))
-    record = {"config": dataclasses.asdict(config), "progress": dataclasses.asdict(trainer.progress), "unknown_share": unknown}
+    record = {
+        "config": dataclasses.asdict(config),
+        "progress": dataclasses.asdict(trainer.progress),
+        "unknown_share": unknown,
+    }
     (out / "encoder" / "pretraining.json").write_text(json.dumps(record, ensure_ascii=False, indent=1), "utf-8")
     return out / "encoder"

@@ -23,7 +23,8 @@ def cooccurrences(corpus: PackedCorpus, size: int, window: int = 4) -> sparse.cs
     """
     ids = np.asarray(corpus.ids) & ~WORD_START
     passage = np.repeat(np.arange(len(corpus.sources), dtype=np.int32), corpus.lengths)
-    total = sparse.csr_matrix((size, size), dtype=np.float32)
+    nothing = np.zeros(0, dtype=np.int32)
+    total = sparse.coo_matrix((nothing.astype(np.float32), (nothing, nothing)), shape=(size, size)).tocsr()
     block = 5_000_000
     for distance in range(1, window + 1):
         for begin in range(0, len(ids) - distance, block):
@@ -62,4 +63,4 @@ def word_vectors(
         (information[keep].astype(np.float32), (counts.row[keep], counts.col[keep])), shape=(size, size)
     )
     left, singular, _ = randomized_svd(matrix, n_components=dimensions, n_iter=3, random_state=seed)
-    return (left * np.sqrt(singular)).astype(np.float32)
+    return np.asarray(left * np.sqrt(singular), dtype=np.float32)

@@ -1,0 +1,53 @@
+# What CI runs and what a newcomer runs are the same targets.
+PYTHON ?= python3
+PORT ?= 8000
+# For CPU-only torch wheels from PyTorch's own index: make test TORCH_INDEX_URL=<that index>
+TORCH_INDEX_URL ?=
+
+PIP_OPTIONS := --quiet --disable-pip-version-check --constraint constraints.txt $(if $(TORCH_INDEX_URL),--extra-index-url $(TORCH_INDEX_URL))
+SERVE := .venv-serve
+DEV := .venv
+
+.PHONY: serve test test-all check format evaluate train bench clean
+
+$(SERVE)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(SERVE)
+	$(SERVE)/bin/python -m pip install $(PIP_OPTIONS) --editable .
+	touch $@
+
+$(DEV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DEV)
+	$(DEV)/bin/python -m pip install $(PIP_OPTIONS) --editable ".[train,dev,tables]"
+	touch $@
+
+serve: $(SERVE)/ready ## set up and start the service on PORT
+	$(SERVE)/bin/fankui serve --port $(PORT)
+
+test: $(DEV)/ready ## set up and run the tests
+	$(DEV)/bin/python -m pytest -m "not slow"
+
+test-all: $(DEV)/ready ## the slow tests
+	$(DEV)/bin/python -m pytest -m slow
+
+check: $(DEV)/ready ## lint, types, layers, corpus
+	$(DEV)/bin/ruff check .
+	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/mypy
+	$(DEV)/bin/lint-imports
+	$(DEV)/bin/fankui data check
+
+format: $(DEV)/ready
+	$(DEV)/bin/ruff check --fix .
+	$(DEV)/bin/ruff format .
+
+evaluate: $(DEV)/ready ## measure the shipped bundle beside a linear model
+	$(DEV)/bin/fankui evaluate
+
+train: $(DEV)/ready ## make a bundle from the committed encoder and corpus
+	$(DEV)/bin/fankui train --out runs/bundle
+
+bench: $(DEV)/ready ## print the benchmark tables
+	$(DEV)/bin/python -m benchmarks.engine
+
+clean:
+	rm -rf $(SERVE) $(DEV) build dist *.egg-info
