@@ -75,7 +75,8 @@ def label_tables(
             cells.append(_share(sum(map(matches, known)), len(known)) if known else "–")
         return tuple(cells)
 
-    tables = [Table("Records", names, (row("all", lambda _: True, "text"),))]
+    sizes = [len(part) for part in parts.values()]
+    tables = [Table("records", ("records", *CORPUS_SPLITS, "all"), (("all", *map(str, sizes), str(sum(sizes))),))]
     for head in taxonomy.heads:
         rows = tuple(row(label, _matcher(head, label), head.name) for label in _labels(head))
         tables.append(Table(head.name, (head.name, *names[1:]), rows))
