@@ -1,0 +1,213 @@
+"""One file's way from input to labelled output."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, BinaryIO, Final
+
+from data.errors import TableDamaged
+from data.tables import FileFormat, ReadOptions, Reject, Row, open_writer
+from model.classifier import Classifier
+from serving.checkpoint import Job, Journal, RunFiles, sha256_of, write_json
+from serving.label_cells import label_columns, urgency_colours
+from serving.label_errors import LabellingError, OutputFailed
+from serving.label_input import LabelInput
+from serving.label_progress import Progress
+from serving.label_summary import Summary
+from serving.labelling import WINDOW_ROWS, LabelJournal, Labeller, NoJournal
+
+_PROGRESS_ROWS: Final = 256
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How to label a file.
+
+    Attributes:
+        text_column: a column, several joined by ``+``, or None to guess.
+        id_column: must be there.
+        read: how to read the input.
+        output_encoding: codec of CSV and TSV.
+        privacy: ``keep`` writes texts as they came, ``mask`` masks them; labels are of the text as it came.
+        window_rows: rows between two checkpoints.
+        restart: forget finished and unfinished work.
+    """
+
+    text_column: str | None = None
+    id_column: str | None = None
+    read: ReadOptions = field(default_factory=ReadOptions)
+    output_encoding: str = "utf-8"
+    privacy: str = "keep"
+    window_rows: int = WINDOW_ROWS
+    restart: bool = False
+
+    def masked(self) -> Callable[[str], str]:
+        """What a text becomes in the output."""
+        if self.privacy == "keep":
+            return str
+        from data.privacy import mask
+
+        return mask
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file.
+
+    Attributes:
+        summary: the counts.
+        already_done: nothing had to be done.
+        resumed: an earlier run's work was gone on with.
+    """
+
+    summary: Mapping[str, Any]
+    already_done: bool = False
+    resumed: bool = False
+
+    @property
+    def unlabelled(self) -> int:
+        """Rows and rejects without labels."""
+        return int(self.summary["rejects"] + sum(self.summary["errors"].values()))
+
+
+class LabelRun:
+    """Labels one table.
+
+    Args:
+        classifier: says the labels.
+        source: the table.
+        form: format of the output.
+        options: how.
+        progress: shows how far it is.
+    """
+
+    def __init__(
+        self, classifier: Classifier, source: LabelInput, form: FileFormat, options: LabelOptions, progress: Progress
+    ) -> None:
+        self._classifier, self._source, self._form, self._options = classifier, source, form, options
+        self._progress = progress
+        self._columns = label_columns(classifier.taxonomy)
+        self._mask = options.masked()
+
+    def to_file(self, output: Path) -> Outcome:
+        """Label into a file, so that a run that is killed can go on.
+
+        Raises:
+            LabellingError: the output is in the way or cannot be written, or the work so far is of another job.
+            TableError: the input cannot be read on.
+        """
+        files = RunFiles(output)
+        before = self._source.table.path.stat()
+        job = Job(before.st_size, sha256_of(self._source.table.path), self._classifier.model_version, self._decisive())
+        if self._options.restart:
+            files.discard()
+        elif (record := files.finished(job)) is not None:
+            return Outcome(record["summary"], already_done=True)
+        try:
+            with files.locked():
+                write_json(files.work / "job.json", job.to_dict())
+                with contextlib.closing(Journal(files.work / "labels.journal")) as journal:
+                    summary = self._into(files.work, journal)
+                after = self._source.table.path.stat()
+                if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+                    raise TableDamaged(self._source.table.path, "it was changed while it was read")
+                files.publish(job, summary)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise OutputFailed(output, error, files.work if files.work.exists() else None) from error
+        return Outcome(summary, resumed=journal.windows > 0)
+
+    def to_stream(self, output: BinaryIO, rejects: BinaryIO) -> Outcome:
+        """Label into a stream; nothing is kept for another run."""
+        return Outcome(self._write(output, rejects, NoJournal()))
+
+    def _decisive(self) -> dict[str, Any]:
+        options = self._options
+        return {
+            "text columns": list(self._source.text_columns),
+            "encoding": options.read.encoding,
+            "delimiter": options.read.delimiter,
+            "header row": options.read.header_row,
+            "sheet": options.read.sheet,
+            "output format": [self._form.kind, self._form.compression],
+            "output encoding": options.output_encoding,
+            "privacy": options.privacy,
+            "window rows": options.window_rows,
+        }
+
+    def _into(self, folder: Path, journal: LabelJournal) -> dict[str, Any]:
+        with (folder / "output").open("wb") as output, (folder / "rejects.jsonl").open("wb") as rejects:
+            return self._write(output, rejects, journal)
+
+    def _write(self, output: BinaryIO, rejects: BinaryIO, journal: LabelJournal) -> dict[str, Any]:
+        began = time.monotonic()
+        layout = self._source.layout(self._form.kind, self._columns)
+        colours = urgency_colours(self._classifier.taxonomy)
+        writer = open_writer(output, self._form, layout.sheets, self._options.output_encoding, colours)
+        labeller = Labeller(self._classifier, self._source.text_columns, self._options.window_rows)
+        summary = Summary(self._classifier.taxonomy)
+        names = [column.name for column in self._columns]
+        read = _Counted(self._source.rows())
+        with contextlib.closing(labeller.label(read, journal)) as labelled:
+            for row, answer in labelled:
+                if isinstance(row, Reject) or answer is None:
+                    summary.rejects += 1
+                    rejects.write(self._reject_line(row))
+                    continue
+                labels = dict(zip(names, answer.values, strict=True)) | {
+                    "model_version": self._classifier.model_version
+                }
+                cells = layout.input_cells(row)
+                self._mask_texts(cells)
+                writer.write({**cells, **labels}, layout.sheet_of(row))
+                summary.add(labels)
+                if (summary.rows + summary.rejects) % _PROGRESS_ROWS == 0:
+                    self._progress.update(summary.rows + summary.rejects, self._source.table.progress())
+        writer.close()
+        self._progress.finish()
+        if read.count != summary.rows + summary.rejects:
+            raise LabellingError(
+                f"{read.count:,} rows in, {summary.rows:,} out, {summary.rejects:,} rejects: rows lost"
+            )
+        report = self._source.table.report
+        report.notices = [*self._source.notices, *writer.notices()]
+        return summary.to_dict(report, labeller.duplicates, time.monotonic() - began)
+
+    def _mask_texts(self, cells: dict[str, Any]) -> None:
+        if self._options.privacy != "keep":
+            for column in self._source.text_columns:
+                if isinstance(cells.get(column), str):
+                    cells[column] = self._mask(cells[column])
+
+    def _reject_line(self, reject: Any) -> bytes:
+        values = {"line": reject.line, "reason": reject.reason, "raw": self._mask(reject.raw)}
+        return json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+    def first_rows(self, count: int) -> list[tuple[Row, Mapping[str, Any]]]:
+        """Label the first rows and write nothing; for a look at what will come out."""
+        rows = itertools.islice((row for row in self._source.rows() if isinstance(row, Row)), count)
+        labeller = Labeller(self._classifier, self._source.text_columns, self._options.window_rows)
+        names = [column.name for column in self._columns]
+        return [
+            (row, dict(zip(names, answer.values, strict=True)))
+            for row, answer in labeller.label(rows, NoJournal())
+            if isinstance(row, Row) and answer is not None
+        ]
+
+
+class _Counted:
+    def __init__(self, rows: Iterator[Row | Reject]) -> None:
+        self._rows = rows
+        self.count = 0
+
+    def __iter__(self) -> Iterator[Row | Reject]:
+        for row in self._rows:
+            self.count += 1
+            yield row
