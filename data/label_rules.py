@@ -86,8 +86,8 @@ LABEL_RULES: Final = (
     ),
     LabelRule(
         "request-urgency",
-        "nothing but a feature_request above low: an idea is low",
-        lambda r: r.topics == ("feature_request",) and r.urgency != "low",
+        "nothing but a feature_request and high or critical: an idea is low, a function taken away at most normal",
+        lambda r: r.topics == ("feature_request",) and r.urgency in _ESCALATED,
     ),
     LabelRule(
         "leaving-positive",

@@ -73,9 +73,7 @@ BREAKERS = {
     "critical-topic": record("全完了", "ui.loading", urgency="critical", handling="investigate"),
     "high-reason": record("柜员不理人", urgency="high", handling="investigate"),
     "request-immediate": record("出个手表版", "feature_request.device_support", sentiment="neutral"),
-    "request-urgency": record(
-        "出个手表版吧", "feature_request.device_support", urgency="normal", handling="investigate"
-    ),
+    "request-urgency": record("出个手表版吧", "feature_request.device_support", urgency="high", handling="investigate"),
     "leaving-positive": record("好用，下周就卸", sentiment="positive", churn_risk=True),
     "nothing-open": record("年费真贵", handling="investigate"),
     "theft-urgency": record("有人登了我的号", "security.account_takeover", urgency="high", handling="investigate"),
