@@ -26,7 +26,7 @@ _INVISIBLE: Final = re.compile(
     r"[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\ufe00-\ufe0f\ufff9-\ufffc]"
 )
 _URL: Final = re.compile(r"(?:https?://|www\.)[\w\-./?%&=#~:+,;@!$*()]+", re.ASCII | re.IGNORECASE)
-_EMAIL: Final = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.ASCII)
+_EMAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{7,}|\d{2,}(?:\*{2,}\d{2,})+|\d{3,}\*{3,}", re.ASCII)
 _REPEATED: Final = re.compile(r"([^\d\s])\1{3,}")
 _SPACE: Final = re.compile(r"\s+")
