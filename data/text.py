@@ -28,6 +28,7 @@ _INVISIBLE: Final = re.compile(
 _URL: Final = re.compile(r"(?:https?://|www\.)[\w\-./?%&=#~:+,;@!$*()]+", re.ASCII | re.IGNORECASE)
 _EMAIL: Final = re.compile(r"[\w.+-]{1,64}@[\w-]+(?:\.[\w-]+)+", re.ASCII)
 _NUMBER: Final = re.compile(r"\d{7,}|\d{2,}(?:\*{2,}\d{2,})+|\d{3,}\*{3,}", re.ASCII)
+_MOST_MARKS: Final = 30  # as in the stream-safe format of UAX #15
 _REPEATED: Final = re.compile(r"([^\d\s])\1{3,}")
 _SPACE: Final = re.compile(r"\s+")
 
@@ -35,6 +36,19 @@ _SPACE: Final = re.compile(r"\s+")
 @lru_cache(maxsize=1)
 def _simplifier() -> OpenCC:
     return OpenCC("t2s")
+
+
+def _stream_safe(text: str) -> str:
+    """Drop combining marks beyond 30 in a row: Unicode puts them in order in time quadratic in their number."""
+    if not any(map(unicodedata.combining, text)):
+        return text
+    kept: list[str] = []
+    marks = 0
+    for character in text:
+        marks = marks + 1 if unicodedata.combining(character) else 0
+        if marks <= _MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
 
 
 def normalise(text: str) -> str:
@@ -52,7 +66,8 @@ def normalise(text: str) -> str:
         The folded text; may be empty. ``normalise`` is idempotent.
     """
     text = text.encode("utf-8", "replace").decode("utf-8")
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", _INVISIBLE.sub("", text)))
+    text = unicodedata.normalize("NFKC", _stream_safe(_INVISIBLE.sub("", text)))
+    text = _INVISIBLE.sub("", _stream_safe(text))
     text = _URL.sub(URL, text)
     text = _EMAIL.sub(EMAIL, text)
     text = _NUMBER.sub(NUMBER, text)
