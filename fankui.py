@@ -14,18 +14,25 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from model.classifier import Classifier
     from model.decision import Prediction
+    from serving.client import AsyncClient, Client
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "Prediction", "__version__", "main"]
+__all__ = ["AsyncClient", "Classifier", "Client", "Prediction", "__version__", "main"]
 
 EXIT_USAGE: Final = 2
 EXIT_UNUSABLE: Final = 3
 
 _ROOMS: Final = ("data", "model", "serving", "training")
-_EXPORTS: Final = {"Classifier": "model.classifier", "Prediction": "model.decision", "Client": "serving.client"}
+_EXPORTS: Final = {
+    "AsyncClient": "serving.client",
+    "Classifier": "model.classifier",
+    "Client": "serving.client",
+    "Prediction": "model.decision",
+}
 _COMMANDS: Final = {
     "classify": ("model.commands", "classify", "label texts given as arguments or on standard input"),
     "label": ("serving.label_command", "label", "label a file of feedback"),
+    "diff": ("serving.diff_command", "diff", "compare the labels of two files"),
     "serve": ("serving.serve_command", "serve", "answer over HTTP"),
     "train": ("training.commands", "train", "fine-tune a base into a bundle (extra: train)"),
     "evaluate": ("training.commands", "evaluate", "measure a bundle on labelled records (extra: train)"),

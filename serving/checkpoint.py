@@ -14,16 +14,13 @@ import hashlib
 import json
 import os
 import shutil
-import struct
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
-from serving.label_errors import JobDiffers, JournalBroken, OutputInTheWay, RunInProgress
+from serving.label_errors import JobDiffers, OutputInTheWay, RunInProgress
 
-_FRAME: Final = struct.Struct(">II")
 _FORMAT: Final = 1
 
 
@@ -132,10 +129,7 @@ class RunFiles:
         """
         self.work.mkdir(exist_ok=True)
         with (self.work / "lock").open("wb") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunInProgress(self.output) from None
+            hold(lock, self.output)
             yield
 
     def publish(self, job: Job, summary: Mapping[str, Any]) -> None:
@@ -159,64 +153,20 @@ class RunFiles:
         shutil.rmtree(self.work)
 
 
-class Journal:
-    """Labels of windows, appended one frame a window: length, CRC-32, deflated JSON.
-
-    A frame that was cut off by a crash is found by its checksum and written again.
+def hold(file: BinaryIO, output: Path) -> None:
+    """Lock a file for this process, until it is closed.
 
     Args:
-        path: the file; made where there is none.
+        file: opened for writing.
+        output: named in the error.
+
+    Raises:
+        RunInProgress: another process holds it.
     """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.touch()
-        self._valid_bytes = 0
-        self.windows = 0
-        for size in self._frames():
-            self._valid_bytes += size
-            self.windows += 1
-        self._file: BinaryIO = path.open("r+b")
-        self._file.truncate(self._valid_bytes)
-        self._file.seek(self._valid_bytes)
-
-    def _frames(self) -> Iterator[int]:
-        with self._path.open("rb") as file:
-            while (payload := _read_frame(file)) is not None:
-                yield _FRAME.size + len(payload)
-
-    def replay(self) -> Iterator[list[list[Any]]]:
-        """The windows that were kept, as `append` got them.
-
-        Raises:
-            JournalBroken: the file is not what it was when it was opened.
-        """
-        with self._path.open("rb") as file:
-            for _ in range(self.windows):
-                payload = _read_frame(file)
-                if payload is None:
-                    raise JournalBroken(self._path)
-                yield json.loads(zlib.decompress(payload))
-
-    def append(self, values: list[list[Any]]) -> None:
-        """Keep one more window; when this returns it is on the disk."""
-        payload = zlib.compress(json.dumps(values, ensure_ascii=False).encode(), 1)
-        self._file.write(_FRAME.pack(len(payload), zlib.crc32(payload)) + payload)
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def _read_frame(file: BinaryIO) -> bytes | None:
-    head = file.read(_FRAME.size)
-    if len(head) < _FRAME.size:
-        return None
-    length, checksum = _FRAME.unpack(head)
-    payload = file.read(length)
-    return payload if len(payload) == length and zlib.crc32(payload) == checksum else None
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise RunInProgress(output) from None
 
 
 def sha256_of(path: Path) -> str:

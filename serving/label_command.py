@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -85,6 +86,9 @@ def label(argv: list[str]) -> int:
         parser.error("--delimiter takes one character")
     from model.classifier import Classifier
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a GBK terminal cannot show everything
     with _tasks(args) as tasks:
         classifier = Classifier.load(args.bundle, args.threads)
         if args.dry_run:
@@ -104,7 +108,7 @@ def label(argv: list[str]) -> int:
 def _tasks(args: argparse.Namespace) -> Iterator[Sequence[Task]]:
     from serving.label_paths import plan, standard_input_as_file
 
-    output = "-" if args.dry_run else args.output
+    output = None if args.dry_run else args.output
     if args.inputs == ["-"]:
         with standard_input_as_file(output, args.input_format) as (path, kind):
             yield plan([str(path)], output, kind, args.output_format)
@@ -143,7 +147,11 @@ def _label_one(args: argparse.Namespace, classifier: Classifier, task: Task) -> 
         outcome = run.to_stream(sys.stdout.buffer, sys.stderr.buffer)
         print(summary_text(outcome.summary), file=sys.stderr)
         return outcome
-    outcome = run.to_file(task.output)
+    try:
+        outcome = run.to_file(task.output)
+    except KeyboardInterrupt:
+        print("\nwhat is labelled so far is kept; the same command goes on from there", file=sys.stderr)
+        raise
     if outcome.already_done:
         print(f"{task.output} is complete and matches its input, bundle and options: nothing to do")
         return outcome

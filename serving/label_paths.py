@@ -15,11 +15,13 @@ from typing import Final
 from data.errors import TableError
 from data.tables import FileFormat, format_of
 from data.tables.formats import is_table
+from serving.checkpoint import hold
 from serving.label_errors import LabellingError
 
 PIPE: Final = "-"
 _OWN_SUFFIXES: Final = (".rejects.jsonl", ".run.json")
 _HEAD: Final = 4096
+_CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ class Task:
 
 
 def plan(
-    inputs: Sequence[str], output: str, input_kind: str | None = None, output_kind: str | None = None
+    inputs: Sequence[str], output: str | None, input_kind: str | None = None, output_kind: str | None = None
 ) -> list[Task]:
     """Find the files that folders and patterns mean, and an output for each.
 
@@ -48,7 +50,7 @@ def plan(
 
     Args:
         inputs: files, folders and patterns.
-        output: a file, ``-``, or a folder (it is there, or its name ends in ``/``).
+        output: a file, ``-``, a folder (it is there, or its name ends in ``/``), or None to write nothing.
         input_kind: format of the inputs, where their names do not tell.
         output_kind: format of the outputs.
 
@@ -59,6 +61,8 @@ def plan(
     found = [pair for given in inputs for pair in _expanded(given, input_kind)]
     if not found:
         raise LabellingError(f"no tables in {', '.join(inputs)}")
+    if output is None:
+        return [_to_pipe(path, input_kind, output_kind) for path, _ in found]
     to_folder = output != PIPE and (output.endswith("/") or Path(output).is_dir())
     if not to_folder and (len(found) > 1 or any(Path(given).is_dir() for given in inputs)):
         raise LabellingError(f"{len(found)} inputs need a folder to go to: -o {output.rstrip('/')}/")
@@ -90,12 +94,11 @@ def _is_input(file: Path, root: Path | None) -> bool:
 def _task(
     path: Path, inside: Path, output: str, to_folder: bool, input_kind: str | None, output_kind: str | None
 ) -> Task:
-    if not path.is_file():
-        raise TableError(f"no file {path}")
-    form = format_of(path, input_kind)
     if output == PIPE:
-        return Task(path, form, None, FileFormat(format_of(Path("pipe"), output_kind or form.kind).kind))
+        return _to_pipe(path, input_kind, output_kind)
+    form = _form(path, input_kind)
     target = Path(output) / inside if to_folder else Path(output)
+    target = target.resolve() if target.is_symlink() else target
     if to_folder and output_kind:
         target = target.with_name(_stem(target.name) + f".{output_kind}")
     if target.exists() and (not target.is_file() or target.samefile(path)):
@@ -107,6 +110,19 @@ def _task(
     return Task(path, form, target, format_of(target, output_kind))
 
 
+def _to_pipe(path: Path, input_kind: str | None, output_kind: str | None) -> Task:
+    form = _form(path, input_kind)
+    return Task(path, form, None, FileFormat(format_of(Path(PIPE), output_kind or form.kind).kind))
+
+
+def _form(path: Path, kind: str | None) -> FileFormat:
+    if not path.exists():
+        raise TableError(f"no file {path}")
+    if not path.is_file():
+        raise TableError(f"{path} is no plain file; a pipe can be given on standard input, as -")
+    return format_of(path, kind)
+
+
 def _stem(name: str) -> str:
     while Path(name).suffix and is_table(Path(name)):
         name = Path(name).stem
@@ -114,7 +130,7 @@ def _stem(name: str) -> str:
 
 
 @contextlib.contextmanager
-def standard_input_as_file(output: str, kind: str | None) -> Iterator[tuple[Path, str]]:
+def standard_input_as_file(output: str | None, kind: str | None) -> Iterator[tuple[Path, str]]:
     """Standard input, copied into a file beside the output (or a temporary one), and its format.
 
     It is read twice (codec, then rows), and a run that is killed finds it unchanged when it gets the same again.
@@ -122,13 +138,26 @@ def standard_input_as_file(output: str, kind: str | None) -> Iterator[tuple[Path
     Args:
         output: as `plan` takes it.
         kind: the format; found by the first bytes where None.
+
+    Raises:
+        RunInProgress: another process has its standard input there.
     """
-    folder = None if output == PIPE else str(Path(output).parent)
-    with tempfile.TemporaryDirectory(prefix=".fankui-stdin-", dir=folder) as beside:
-        path = Path(beside) / "stdin"
-        with path.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
-        yield path, kind or _kind_by_content(path)
+    if output is None or output == PIPE:
+        with tempfile.NamedTemporaryFile(prefix="fankui-") as temporary:
+            shutil.copyfileobj(sys.stdin.buffer, temporary, _CHUNK)
+            temporary.flush()
+            yield Path(temporary.name), kind or _kind_by_content(Path(temporary.name))
+        return
+    path = Path(output + ".stdin")
+    with path.open("ab") as file:
+        hold(file, Path(output))
+        file.truncate(0)
+        shutil.copyfileobj(sys.stdin.buffer, file, _CHUNK)
+        file.flush()
+        try:
+            yield path, kind or _kind_by_content(path)
+        finally:
+            path.unlink()
 
 
 def _kind_by_content(path: Path) -> str:

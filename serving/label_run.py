@@ -14,10 +14,11 @@ from typing import Any, BinaryIO, Final
 from data.errors import TableDamaged
 from data.tables import FileFormat, ReadOptions, Reject, Row, open_writer
 from model.classifier import Classifier
-from serving.checkpoint import Job, Journal, RunFiles, sha256_of, write_json
+from serving.checkpoint import Job, RunFiles, sha256_of, write_json
 from serving.label_cells import label_columns, urgency_colours
 from serving.label_errors import LabellingError, OutputFailed
 from serving.label_input import LabelInput
+from serving.label_journal import Journal
 from serving.label_progress import Progress
 from serving.label_summary import Summary
 from serving.labelling import WINDOW_ROWS, LabelJournal, Labeller, NoJournal

@@ -126,9 +126,9 @@ class DelimitedTable(TextTable):
             return "\t"
         with self._lines() as lines:
             head = [_outside_quotes(line) for line in islice(lines, _HEAD)]
-        counts = {delimiter: max((line.count(delimiter) for line in head), default=0) for delimiter in _DELIMITERS}
         first = next((line for line in head if line.strip()), "")
-        return max(_DELIMITERS, key=lambda delimiter: (first.count(delimiter), counts[delimiter]))
+        lines_with = {delimiter: sum(delimiter in line for line in head) for delimiter in _DELIMITERS}
+        return max(_DELIMITERS, key=lambda found: (found in first, lines_with[found], first.count(found)))
 
     def _found_header(self, head: list[tuple[int, list[str] | Reject]], options: ReadOptions) -> int:
         rows = [(line, record) for line, record in head if not isinstance(record, Reject)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
@@ -37,6 +38,8 @@ class JsonlTable(TextTable):
         super().__init__(path, form, options.encoding)
         names: dict[str, None] = {}
         seen = list(islice(self.rows(), _HEAD))
+        if seen and _is_array(seen[0]):
+            raise TableError(f"{path} is one JSON array; turn it into one object a line: jq -c '.[]' {path.name}")
         for row in seen:
             if isinstance(row, Row):
                 names.update(dict.fromkeys(row.cells))
@@ -98,10 +101,10 @@ def shared_kind(kinds: set[ColumnKind]) -> ColumnKind:
     return next(iter(kinds)) if len(kinds) == 1 else "text"
 
 
+def _is_array(first: Row | Reject) -> bool:
+    return isinstance(first, Reject) and (first.raw == "[" or re.match(r"\[\s*\{", first.raw) is not None)
+
+
 def _hint(seen: list[Row | Reject]) -> str:
     first = next((row for row in seen if isinstance(row, Reject)), None)
-    if first is None:
-        return ""
-    if first.raw.startswith("["):
-        return "; this looks like one array, turn it with: jq -c '.[]'"
-    return f" (line {first.line}: {first.reason})"
+    return f" (line {first.line}: {first.reason})" if first else ""

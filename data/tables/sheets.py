@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
+from xml.etree.ElementTree import ParseError
 
 from data.errors import TableDamaged, TableError
 from data.tables.columns import find_header, unique_names
@@ -32,7 +33,6 @@ class XlsxTable(Table):
 
     def __init__(self, path: Path, options: ReadOptions) -> None:
         self.path, self.report = path, ReadReport()
-        self._total = self._read = 0
         self._header_rows: dict[str, int] = {}
         self.sheets = {}
         with self._workbook() as book:
@@ -51,8 +51,8 @@ class XlsxTable(Table):
         if not any(cell is not None for record in head for cell in record):
             return
         number = options.header_row - 1 if options.header_row else find_header(head, options.wanted)
-        if number >= len(head):
-            raise TableError(f"sheet {name!r} of {self.path} ends before row {options.header_row}")
+        if number >= len(head) or all(cell is None for cell in head[number]):
+            raise TableError(f"sheet {name!r} of {self.path} has no column names in row {options.header_row}")
         self._header_rows[name] = number + 1
         self.sheets = {**self.sheets, name: unique_names(_trimmed(head[number]))}
         if number > 0:
@@ -60,7 +60,7 @@ class XlsxTable(Table):
                 f"sheet {name!r}: column names found in row {number + 1}; what is above is no row"
             )
 
-    @contextmanager
+    @contextlib.contextmanager
     def _workbook(self) -> Iterator[Any]:
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException
@@ -69,13 +69,10 @@ class XlsxTable(Table):
             warnings.simplefilter("ignore")  # openpyxl warns of styles and extensions that are of no matter here
             with damage_named(self.path), self.path.open("rb") as file:
                 try:
-                    book = load_workbook(file, read_only=True, data_only=True)
-                except (KeyError, ValueError, InvalidFileException) as error:
+                    with contextlib.closing(load_workbook(file, read_only=True, data_only=True)) as book:
+                        yield book
+                except (KeyError, ValueError, ParseError, InvalidFileException) as error:
                     raise TableDamaged(self.path, error) from error
-                try:
-                    yield book
-                finally:
-                    book.close()
 
     def progress(self) -> float | None:
         """Not known: a workbook does not say how many rows it has."""
