@@ -50,14 +50,14 @@ def run_fankui() -> RunFankui:
 @pytest.fixture(scope="session")
 def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A two-layer BERT checkpoint with random weights and a tokenizer made from the corpus, as a hub would hold it."""
+    from collections import Counter
+
     import torch
     from transformers import BertConfig, BertForMaskedLM
 
     from data.corpus import read_split
     from training.pretrain_config import VocabularyConfig
     from training.vocabulary import build_tokenizer, choose_pieces, learn_domain_words, segment
-
-    from collections import Counter
 
     learn_domain_words()
     counts: Counter[str] = Counter()

@@ -22,7 +22,9 @@ def test_shipped_bundle_is_whole_and_small() -> None:
     assert size <= 15_000_000
     assert not list(bundle.folder.rglob("*.bin")) and not list(bundle.folder.rglob("*.pkl"))
     config = json.loads(bundle.path("config.json").read_text("utf-8"))
-    assert [config["id2label"][str(n)] for n in range(len(bundle.taxonomy.logit_names))] == list(bundle.taxonomy.logit_names)
+    assert [config["id2label"][str(n)] for n in range(len(bundle.taxonomy.logit_names))] == list(
+        bundle.taxonomy.logit_names
+    )
     assert config["problem_type"] == "multi_label_classification"
 
 

@@ -80,6 +80,10 @@ def test_missing_and_unreadable_files(tmp_path: Path) -> None:
 def test_labels_are_held_against_their_head(taxonomy: Taxonomy) -> None:
     assert checked_label(taxonomy.head("topics"), ["ui"]) == ["ui"]
     assert labels_of({"urgency": "low"}, taxonomy)["topics"] is None
-    for head, value, named in (("topics", ["weather"], "weather"), ("urgency", "urgent", "urgent"), ("churn_risk", "yes", "yes")):
+    for head, value, named in (
+        ("topics", ["weather"], "weather"),
+        ("urgency", "urgent", "urgent"),
+        ("churn_risk", "yes", "yes"),
+    ):
         with pytest.raises(LabelError, match=named):
             checked_label(taxonomy.head(head), value)
