@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Literal
@@ -79,12 +79,12 @@ def _grouped(first: str, more: int) -> str:
     return first + rf"(?:{_GAP}\d){{{more}}}"
 
 
-_NO_DIGIT_BEFORE: Final = r"(?<![\d.])"
+_NO_DIGIT_BEFORE: Final = r"(?<!\d)(?<!\d\.)"
 _NO_DIGIT_AFTER: Final = r"(?!\d)"
 
 # Tried in this order; what one has taken the next ones do not see.
 _RULES: Final[tuple[tuple[Kind, re.Pattern[str], Callable[[str], bool]], ...]] = (
-    ("email", re.compile(r"[A-Za-z0-9_.+\-]+[@＠][A-Za-z0-9\-]+(?:\.[A-Za-z0-9\-]+)+"), _any),
+    ("email", re.compile(r"[A-Za-z0-9_.+\-]{1,64}[@＠][A-Za-z0-9\-]{1,63}(?:\.[A-Za-z0-9\-]{1,63})+"), _any),
     ("id_card", re.compile(_NO_DIGIT_BEFORE + _grouped(r"\d", 16) + _GAP + r"[\dXxＸｘ](?![\dA-Za-z])"), is_id_card),
     (
         "bank_card",
@@ -118,12 +118,11 @@ def personal_data(text: str) -> tuple[Found, ...]:
     found: list[Found] = []
     rest = text
     for kind, pattern, holds in _RULES:
-        for match in pattern.finditer(rest):
-            start, end = match.span(match.lastindex or 0)
-            if holds(_plain(text[start:end])):
-                found.append(Found(kind, start, end))
-                # A character that no rule matches keeps all positions as they are.
-                rest = rest[:start] + _TAKEN * (end - start) + rest[end:]
+        own = [Found(kind, *match.span(match.lastindex or 0)) for match in pattern.finditer(rest)]
+        own = [one for one in own if holds(_plain(text[one.start : one.end]))]
+        # A character that no rule matches takes their place, so that all positions stay as they are.
+        rest = _replaced(rest, own, lambda one: _TAKEN * (one.end - one.start))
+        found += own
     return tuple(sorted(found, key=lambda one: one.start))
 
 
@@ -132,9 +131,13 @@ def mask(text: str) -> str:
 
     Masking a masked text changes nothing.
     """
+    return _replaced(text, personal_data(text), lambda one: PLACEHOLDERS[one.kind])
+
+
+def _replaced(text: str, found: Sequence[Found], by: Callable[[Found], str]) -> str:
     parts, position = [], 0
-    for one in personal_data(text):
-        parts += [text[position : one.start], PLACEHOLDERS[one.kind]]
+    for one in found:
+        parts += [text[position : one.start], by(one)]
         position = one.end
     return "".join([*parts, text[position:]])
 

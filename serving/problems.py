@@ -87,6 +87,8 @@ def problem(error: Exception, request_id: str) -> Response:
     headers = {}
     if isinstance(error, errors.RefusedRequest) and error.retry_after_s is not None:
         headers["Retry-After"] = str(error.retry_after_s)
+    if isinstance(error, errors.BodyTooLarge | errors.SlowBody):
+        headers["Connection"] = "close"  # what is left of the body is not read
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return _response(status, title, code, detail, request_id, extra, headers)
