@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from model.classifier import Classifier
+    from serving.label_options import LabelOptions, Outcome
     from serving.label_paths import Task
-    from serving.label_run import LabelOptions, Outcome
 
 _EXIT_UNLABELLED: Final = 4
 _DRY_ROWS: Final = 20
@@ -118,7 +118,7 @@ def _tasks(args: argparse.Namespace) -> Iterator[Sequence[Task]]:
 
 def _options(args: argparse.Namespace, task: Task) -> LabelOptions:
     from data.tables import ReadOptions
-    from serving.label_run import LabelOptions
+    from serving.label_options import LabelOptions
     from serving.labelling import WINDOW_ROWS
 
     for_excel = task.output_form.kind == "csv" and task.output is not None

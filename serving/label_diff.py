@@ -101,8 +101,8 @@ class Difference:
 def compare(old: Table, new: Table, id_column: str | None, text_column: str | None, examples: int) -> Difference:
     """Compare two labelled files row by row.
 
-    Rows belong together by the id column, or ``id`` where both files have it, else by their text; the files need
-    not be in the same order, but the further they are apart the more rows are held in memory.
+    Rows belong together by the id column, or ``id`` where both files have it, and by their text where that is
+    empty. The files need not be in the same order, but the further they are apart the more rows are held in memory.
 
     Args:
         old: the earlier labels.
@@ -120,12 +120,12 @@ def compare(old: Table, new: Table, id_column: str | None, text_column: str | No
         if id_column is not None and id_column not in table.columns:
             raise ColumnMissing(id_column, table.columns)
     known = id_column or ("id" if "id" in old.columns and "id" in new.columns else None)
-    keys = ((known,), (known,)) if known else texts
+    keys = (known,) if known else ()
     columns = [name for name in label_columns_of(old) if name in label_columns_of(new)]
     if not columns:
         raise TableError("the two files have no label column in common")
     difference = Difference(columns={name: ColumnChanges() for name in columns})
-    for before, after in _pairs(_keyed(old, keys[0]), _keyed(new, keys[1])):
+    for before, after in _pairs(_keyed(old, keys, texts[0]), _keyed(new, keys, texts[1])):
         if before is None or after is None:
             difference.only_new += before is None
             difference.only_old += after is None
@@ -165,10 +165,10 @@ def labels_in(value: Any) -> Labels:
     return tuple(sorted(text.split("|"))) if text else ()
 
 
-def _keyed(table: Table, columns: Sequence[str]) -> Iterator[tuple[str, Row]]:
+def _keyed(table: Table, keys: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[str, Row]]:
     for row in table.rows():
         if not isinstance(row, Reject):
-            yield text_of(row.cells, columns), row
+            yield text_of(row.cells, keys) or text_of(row.cells, texts), row
 
 
 def _pairs(old: Iterator[tuple[str, Row]], new: Iterator[tuple[str, Row]]) -> Iterator[tuple[Row | None, Row | None]]:

@@ -17,6 +17,7 @@ from data.tables import (
     choose_text_columns,
     open_table,
 )
+from data.tables.columns import guess_text_column
 
 _PREFIX: Final = "input_"
 _SHEET: Final = Column("sheet")
@@ -55,6 +56,10 @@ class LabelInput:
             raise ColumnMissing(id_column, self.table.columns)
 
     def _chosen(self, asked: str | None) -> tuple[str, ...]:
+        if asked is None:  # a cover sheet of one column must not win over a sheet that names its text
+            for names in self.table.sheets.values():
+                if (guess := guess_text_column(names, exact=True)) is not None:
+                    return (guess,)
         for names in self.table.sheets.values():
             try:
                 return choose_text_columns(asked, names)

@@ -6,75 +6,24 @@ import contextlib
 import itertools
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from data.errors import TableDamaged
-from data.tables import FileFormat, ReadOptions, Reject, Row, open_writer
+from data.tables import FileFormat, Reject, Row, TableWriter, open_writer
 from model.classifier import Classifier
 from serving.checkpoint import Job, RunFiles, sha256_of, write_json
 from serving.label_cells import label_columns, urgency_colours
 from serving.label_errors import LabellingError, OutputFailed
-from serving.label_input import LabelInput
+from serving.label_input import LabelInput, OutputLayout
 from serving.label_journal import Journal
+from serving.label_options import LabelOptions, Outcome
 from serving.label_progress import Progress
 from serving.label_summary import Summary
-from serving.labelling import WINDOW_ROWS, LabelJournal, Labeller, NoJournal
+from serving.labelling import LabelJournal, Labeller, NoJournal
 
 _PROGRESS_ROWS: Final = 256
-
-
-@dataclass(frozen=True)
-class LabelOptions:
-    """How to label a file.
-
-    Attributes:
-        text_column: a column, several joined by ``+``, or None to guess.
-        id_column: must be there.
-        read: how to read the input.
-        output_encoding: codec of CSV and TSV.
-        privacy: ``keep`` writes texts as they came, ``mask`` masks them; labels are of the text as it came.
-        window_rows: rows between two checkpoints.
-        restart: forget finished and unfinished work.
-    """
-
-    text_column: str | None = None
-    id_column: str | None = None
-    read: ReadOptions = field(default_factory=ReadOptions)
-    output_encoding: str = "utf-8"
-    privacy: str = "keep"
-    window_rows: int = WINDOW_ROWS
-    restart: bool = False
-
-    def masked(self) -> Callable[[str], str]:
-        """What a text becomes in the output."""
-        if self.privacy == "keep":
-            return str
-        from data.privacy import mask
-
-        return mask
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What became of a file.
-
-    Attributes:
-        summary: the counts.
-        already_done: nothing had to be done.
-        resumed: an earlier run's work was gone on with.
-    """
-
-    summary: Mapping[str, Any]
-    already_done: bool = False
-    resumed: bool = False
-
-    @property
-    def unlabelled(self) -> int:
-        """Rows and rejects without labels."""
-        return int(self.summary["rejects"] + sum(self.summary["errors"].values()))
 
 
 class LabelRun:
@@ -148,10 +97,19 @@ class LabelRun:
             return self._write(output, rejects, journal)
 
     def _write(self, output: BinaryIO, rejects: BinaryIO, journal: LabelJournal) -> dict[str, Any]:
-        began = time.monotonic()
         layout = self._source.layout(self._form.kind, self._columns)
         colours = urgency_colours(self._classifier.taxonomy)
         writer = open_writer(output, self._form, layout.sheets, self._options.output_encoding, colours)
+        try:
+            return self._write_rows(writer, rejects, journal, layout)
+        except BaseException:
+            writer.abandon()
+            raise
+
+    def _write_rows(
+        self, writer: TableWriter, rejects: BinaryIO, journal: LabelJournal, layout: OutputLayout
+    ) -> dict[str, Any]:
+        began = time.monotonic()
         labeller = Labeller(self._classifier, self._source.text_columns, self._options.window_rows)
         summary = Summary(self._classifier.taxonomy)
         names = [column.name for column in self._columns]

@@ -64,6 +64,10 @@ class ParquetWriter(TableWriter):
         self._writer.write_table(self._arrow.Table.from_arrays(arrays, schema=self._schema))
         self._waiting = [[] for _ in self._columns]
 
+    def abandon(self) -> None:
+        """Keep pyarrow from writing a footer when it is cleared away."""
+        self._writer.is_open = False
+
     def close(self) -> None:
         """Write the last group and the footer."""
         if self._waiting and self._waiting[0]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, BinaryIO, Final
@@ -82,7 +83,7 @@ class XlsxWriter(TableWriter):
     def _cell(self, sheet: Any, value: Any) -> Any:
         from openpyxl.cell import WriteOnlyCell
 
-        if value is None:
+        if value is None or value in ("", []):
             return None
         if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST_EXACT:
             return WriteOnlyCell(sheet, value)  # a longer number would lose digits: it becomes text
@@ -108,6 +109,18 @@ class XlsxWriter(TableWriter):
             self._finish_sheet(name)
         self._book.save(self._stream)
         self._stream.flush()
+
+    def abandon(self) -> None:
+        """Close openpyxl's generators while their errors can be caught, and remove its temporary files."""
+        for sheet in self._book.worksheets:
+            writer = getattr(sheet, "_writer", None)
+            for stream in (getattr(sheet, "_rows", None), getattr(writer, "xf", None)):
+                if stream is not None:
+                    with contextlib.suppress(OSError):
+                        stream.close()
+            if writer is not None:
+                with contextlib.suppress(OSError):
+                    writer.cleanup()
 
     def notices(self) -> list[str]:
         """What Excel cannot hold."""

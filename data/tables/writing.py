@@ -29,6 +29,9 @@ class TableWriter(ABC):
     def close(self) -> None:
         """Write what is left and close the file."""
 
+    def abandon(self) -> None:  # noqa: B027 (most formats have nothing to do here)
+        """Let go of a table that could not be written to its end."""
+
     def notices(self) -> list[str]:
         """What a person should know about the file, one line each."""
         return []

@@ -1,0 +1,61 @@
+"""What a labelling run is told, and what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from data.tables import ReadOptions
+from serving.labelling import WINDOW_ROWS
+
+
+@dataclass(frozen=True)
+class LabelOptions:
+    """How to label a file.
+
+    Attributes:
+        text_column: a column, several joined by ``+``, or None to guess.
+        id_column: must be there.
+        read: how to read the input.
+        output_encoding: codec of CSV and TSV.
+        privacy: ``keep`` writes texts as they came, ``mask`` masks them; labels are of the text as it came.
+        window_rows: rows between two checkpoints.
+        restart: forget finished and unfinished work.
+    """
+
+    text_column: str | None = None
+    id_column: str | None = None
+    read: ReadOptions = field(default_factory=ReadOptions)
+    output_encoding: str = "utf-8"
+    privacy: str = "keep"
+    window_rows: int = WINDOW_ROWS
+    restart: bool = False
+
+    def masked(self) -> Callable[[str], str]:
+        """What a text becomes in the output."""
+        if self.privacy == "keep":
+            return str
+        from data.privacy import mask
+
+        return mask
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a file.
+
+    Attributes:
+        summary: the counts.
+        already_done: nothing had to be done.
+        resumed: an earlier run's work was gone on with.
+    """
+
+    summary: Mapping[str, Any]
+    already_done: bool = False
+    resumed: bool = False
+
+    @property
+    def unlabelled(self) -> int:
+        """Rows and rejects without labels."""
+        return int(self.summary["rejects"] + sum(self.summary["errors"].values()))
