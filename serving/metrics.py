@@ -9,7 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 
 from data.errors import TextError
 from data.taxonomy import Taxonomy
@@ -25,6 +33,7 @@ class Metrics:
     """Counters of one service, in a registry of their own."""
 
     def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a time stamp beside every counter would double the page
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         own = self.registry

@@ -203,12 +203,13 @@ def test_sigterm_under_load_first_says_not_ready_then_answers_all_it_accepted(
     start_service: StartService, tmp_path: Path
 ) -> None:
     seen = tmp_path / "seen"
-    with start_service("--drain-delay-s", "1", script=SABOTAGE, SEEN=str(seen), SLOW_S="0.3") as service:
+    with start_service("--drain-delay-s", "2", script=SABOTAGE, SEEN=str(seen), SLOW_S="0.15") as service:
         with concurrent.futures.ThreadPoolExecutor(8) as pool:
             begun = [pool.submit(_send, service.url, {"text": f"慢{number}"}) for number in range(6)]
             _until(lambda: service.counted("fankui_requests_in_flight") >= 7)
             service.process.send_signal(signal.SIGTERM)
             _until(lambda: service.http.get("/readyz").status_code == 503)
+            time.sleep(0.5)  # the port stays open for as long as the drain delay says
             during = service.classify({"text": "正在停止也要回答"})
             assert during.status_code == 200
             assert during.headers["connection"] == "close"
