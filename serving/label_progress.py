@@ -43,7 +43,7 @@ class Progress:
                 filled = round(_BAR * share)
                 said = f"[{'#' * filled}{'.' * (_BAR - filled)}] {share:4.0%} {said}"
             else:
-                said = f"{share:.0%} read, {said}"
+                said = f"{share:.0%}, {said}"
         self._stream.write(f"\r\x1b[K{said}" if self._terminal else f"{said}\n")
         self._stream.flush()
         self._drawn = self._terminal

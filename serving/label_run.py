@@ -127,8 +127,7 @@ class LabelRun:
                 self._mask_texts(cells)
                 writer.write({**cells, **labels}, layout.sheet_of(row))
                 summary.add(labels)
-                if (summary.rows + summary.rejects) % _PROGRESS_ROWS == 0:
-                    self._progress.update(summary.rows + summary.rejects, self._source.table.progress())
+                self._show(summary.rows + summary.rejects, read.count)
         writer.close()
         self._progress.finish()
         if read.count != summary.rows + summary.rejects:
@@ -138,6 +137,11 @@ class LabelRun:
         report = self._source.table.report
         report.notices = [*self._source.notices, *writer.notices()]
         return summary.to_dict(report, labeller.duplicates, time.monotonic() - began)
+
+    def _show(self, done: int, read: int) -> None:
+        if done % _PROGRESS_ROWS == 0:
+            share = self._source.table.progress()  # of what is read, which is a few windows ahead
+            self._progress.update(done, share * done / read if share is not None else None)
 
     def _mask_texts(self, cells: dict[str, Any]) -> None:
         if self._options.privacy != "keep":
