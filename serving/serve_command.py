@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import socket
 import sys
 import time
-from types import FrameType
-from typing import TYPE_CHECKING
 
 from serving.errors import SettingsError
 from serving.settings import ServiceSettings, load_settings
-
-if TYPE_CHECKING:
-    from fastapi import FastAPI
 
 _SECRET = ("api_keys",)
 _EXAMPLE = """examples:
@@ -84,9 +78,10 @@ def _serve(settings: ServiceSettings) -> int:
     listener = _listen(settings.host, settings.port)
     from serving.app import create_app
     from serving.logs import configure
+    from serving.server import Server
 
     configure(settings.log_format, settings.log_level)
-    return run_app(create_app(settings), settings, listener, began)
+    return Server(create_app(settings), settings, listener, began).run_to_end()
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -102,51 +97,3 @@ def _listen(host: str, port: int) -> socket.socket:
             f"cannot listen on {host}:{port}: {error.strerror or error}; choose another with --port"
         ) from None
     return listener
-
-
-def run_app(app: FastAPI, settings: ServiceSettings, listener: socket.socket, began: float) -> int:
-    """Run an app until SIGTERM or SIGINT.
-
-    Args:
-        app: from `serving.app.create_app`.
-        settings: the same that the app was made with.
-        listener: a bound socket.
-        began: when the start began, by ``time.perf_counter``, for the line that says it is ready.
-
-    Returns:
-        0 after a drained stop, 1 if requests had to be cut off.
-    """
-    import uvicorn
-
-    service = app.state.service
-
-    class Server(uvicorn.Server):
-        """Says when it is ready; on a signal first stops being ready, then closes the port and drains."""
-
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            self.running = asyncio.get_running_loop()
-            await super().startup(sockets)
-            if self.started:
-                host = f"[{settings.host}]" if ":" in settings.host else settings.host
-                took = time.perf_counter() - began
-                where = f"http://{host}:{listener.getsockname()[1]}"
-                print(f"fankui: ready on {where} (model {service.classifier.model_version}, {took:.1f} s)", flush=True)
-
-        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-            # Not passed on to uvicorn, which would raise the signal again at the end and so never exit with 0.
-            if service.draining:
-                self.force_exit = self.should_exit = True
-                return
-            service.draining = True
-            self.running.call_soon_threadsafe(self.running.call_later, settings.drain_delay_s, self._close)
-
-        def _close(self) -> None:
-            self.should_exit = True
-
-    config = uvicorn.Config(
-        app, log_config=None, access_log=False, server_header=False, lifespan="on", timeout_keep_alive=30,
-        timeout_graceful_shutdown=settings.drain_timeout_s, backlog=2048, ws="none",
-    )  # fmt: skip
-    server = Server(config)
-    server.run(sockets=[listener])
-    return 0 if server.started and not service.in_flight else 1

@@ -18,7 +18,9 @@ class ServiceSettings(BaseSettings):
     secrets and therefore have no flag.
     """
 
-    model_config = SettingsConfigDict(env_prefix="FANKUI_", frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        env_prefix="FANKUI_", env_ignore_empty=True, frozen=True, extra="ignore", hide_input_in_errors=True
+    )
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import json
+import random
 import shutil
 import signal
 import socket
@@ -239,6 +240,41 @@ def test_no_accepted_request_is_lost_while_stopping(start_service: StartService)
         assert service.process.wait(15) == 0
         assert Counter(answers).keys() <= {b"HTTP/1.1 200 OK\r\n", None}
         assert answers.count(None) < 100
+
+
+@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGTERM, signal.SIGTERM)])
+def test_interrupted_or_told_twice_it_stops(start_service: StartService, signals: tuple[signal.Signals, ...]) -> None:
+    delay = "0.2" if len(signals) == 1 else "60"
+    with start_service("--drain-delay-s", delay) as service:
+        for sent in signals:
+            service.process.send_signal(sent)
+            time.sleep(0.1)
+        assert service.process.wait(10) == 0
+        assert "Traceback" not in service.log()
+
+
+def test_impatient_clients_leave_the_counts_whole_and_the_service_well(start_service: StartService) -> None:
+    chance = random.Random(3)
+    timeouts = [chance.choice([0.002, 0.01, 0.05, 100.0]) for _ in range(160)]
+    body = {"items": [{"text": "转账一直失败，钱扣了对方没收到" * (1 + number % 4)} for number in range(6)]}
+    with start_service("--batch-tokens", "128", "--request-timeout-s", "100") as service:
+
+        def send(number: int) -> int:
+            try:
+                return _send(service.url, body, timeout=timeouts[number]).status_code
+            except httpx.TransportError:
+                return 0
+
+        statuses = Counter(_many(len(timeouts), send, 8))
+        assert statuses[0] >= 20
+        assert statuses[200] >= 20
+        _until(lambda: service.counted("fankui_requests_in_flight") == 1)  # only the one that asks
+        started = service.counted("fankui_requests_started_total")
+        assert service.counted("fankui_requests_total") == started  # which counted the request that asked
+        assert service.counted("fankui_requests_total", outcome="ok", route=CLASSIFY) >= statuses[200]
+        assert service.counted("fankui_requests_total", outcome="abandoned") >= 1
+        assert service.counted("fankui_queue_texts") == 0
+        assert service.classify({"text": "好"}).status_code == 200
 
 
 KEYS = {"desk": "fk_desk_0123456789", "ops": "fk_ops_0123456789"}

@@ -94,6 +94,8 @@ def test_flags_go_before_the_environment(monkeypatch: pytest.MonkeyPatch) -> Non
     assert load_settings().max_items == 7
     assert load_settings(max_items="9").max_items == 9
     assert load_settings(max_items=None).max_items == 7
+    monkeypatch.setenv("FANKUI_MAX_ITEMS", "")
+    assert load_settings().max_items == 256
 
 
 def test_a_setting_that_is_not_allowed_is_named() -> None:
