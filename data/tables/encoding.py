@@ -26,6 +26,8 @@ _BOMS: Final = (
 )
 _GB18030_BOM: Final = b"\x84\x31\x95\x33"
 _KEPT: Final = re.compile("[\udc00-\udcff]")
+_TWO_BYTES: Final = re.compile("[\u0080-\u07ff]")
+_CHINESE: Final = re.compile("[\u3000-\u9fff\uff00-\uffef]")
 
 
 @dataclass(frozen=True)
@@ -47,8 +49,8 @@ def detect_encoding(stream: BinaryIO) -> Encoding:
     """Find the codec of a stream: byte order mark, then strict UTF-8, then GB18030.
 
     A file that is UTF-8 but for a few bytes (a cut-off export, two files glued together) would be mojibake from
-    end to end in GB18030; it is read as UTF-8 when its valid Chinese characters outnumber its bad bytes two to one;
-    in GBK read as UTF-8 it is the other way round, by far.
+    end to end in GB18030; it is read as UTF-8 when its valid Chinese characters outnumber, two to one, its bad bytes and
+    the two-byte letters (ʱ, ú, Greek, …) that GBK read as UTF-8 is full of; in GBK it is the other way round, by far.
 
     Args:
         stream: at its beginning; it is read to its end.
@@ -61,16 +63,18 @@ def detect_encoding(stream: BinaryIO) -> Encoding:
         return Encoding("gb18030", "byte order mark")
     _register()
     decoder = codecs.getincrementaldecoder("utf-8")(_HANDLER)
-    bad, wide, chunk = 0, 0.0, head
+    bad, foreign, chinese, chunk = 0, 0, 0, head
     while chunk:
         text = decoder.decode(chunk)
-        wide += (len(chunk) - len(text)) / 2  # a Chinese character is three bytes
-        bad += len(_KEPT.findall(text)) if not text.isascii() else 0
+        if not text.isascii():
+            bad += len(_KEPT.findall(text))
+            foreign += len(_TWO_BYTES.findall(text))
+            chinese += len(_CHINESE.findall(text))
         chunk = stream.read(_CHUNK)
     bad += len(decoder.decode(b"", final=True))
     if bad == 0:
         return Encoding("utf-8", "every byte is valid UTF-8", clean=True)
-    if bad * 2 <= wide:
+    if (bad + foreign) * 2 <= chinese:
         return Encoding("utf-8", f"UTF-8 but for {bad} bytes")
     return Encoding("gb18030", "not UTF-8")
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gzip
+import io
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from data.errors import ColumnMissing, FormatUnknown, TableDamaged, TableError, TextColumnUnknown
 from data.tables import ReadOptions, Reject, Row, choose_text_columns, format_of, open_table, text_of
 from data.tables.columns import unique_names
+from data.tables.encoding import detect_encoding
 
 PROSE = "转账一直失败，钱扣了对方没收到，客服也不理人"
 
@@ -228,3 +230,9 @@ def test_text_column_is_guessed_named_or_joined() -> None:
 def test_text_of_joins_what_is_there() -> None:
     assert text_of({"a": "转账失败", "b": " ", "c": 5.0, "d": None}, ("a", "b", "c", "d")) == "转账失败\n5"
     assert text_of({}, ("a",)) == ""
+
+
+def test_gbk_that_happens_to_form_two_byte_letters_is_not_taken_for_broken_utf8() -> None:
+    """好好好… in GBK is C3 BA C3 BA… but for its ends: valid UTF-8 for úúú…"""
+    found = detect_encoding(io.BytesIO(("编号,内容\n1," + "好" * 5000 + "\n").encode("gb18030")))
+    assert found.name == "gb18030"
