@@ -10,7 +10,7 @@ from fastapi import Request
 from starlette.requests import ClientDisconnect
 
 from serving.errors import Abandoned, BodyTooLarge, InvalidRequest, NotJson, Overloaded, SlowBody
-from serving.schema import parse_json
+from serving.requests import parse_json
 from serving.security import Caller, KeyRing, RateLimiter
 from serving.service import Service
 from serving.settings import ServiceSettings

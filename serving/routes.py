@@ -17,8 +17,9 @@ from model.errors import BundleError, EngineError
 from serving import errors
 from serving.door import Door
 from serving.problems import code_and_detail, documented
+from serving.requests import ClassifyText, PredictRequest, classify_request, validated
 from serving.runner import Outcome
-from serving.schema import ClassifyText, PredictRequest, classify_request, ranked_labels, result_of, validated
+from serving.schema import ranked_labels, result_of
 from serving.service import Service
 
 router = APIRouter()

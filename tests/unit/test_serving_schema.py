@@ -16,7 +16,8 @@ from model.errors import BundleTampered, EngineError
 from serving import errors
 from serving.logs import JsonFormatter, TextFormatter
 from serving.problems import TABLE, code_and_detail, problem, status_of
-from serving.schema import component_schemas, parse_json, ranked_labels, result_of, result_schema
+from serving.requests import parse_json
+from serving.schema import component_schemas, ranked_labels, result_of, result_schema
 
 OTHER = Taxonomy.from_dict(
     {
