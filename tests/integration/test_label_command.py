@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import resource
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -336,3 +337,16 @@ def test_diff_of_two_files(run_fankui: RunFankui, tmp_path: Path) -> None:
     counted = json.loads(run_fankui("diff", str(tmp_path / "old.jsonl"), str(new), "--json").stdout)
     assert counted["columns"]["urgency"]["moves"][0]["examples"] == [STOLEN]
     assert run_fankui("diff", str(source), str(new)).returncode == 3
+
+
+def test_every_option_is_documented(run_fankui: RunFankui) -> None:
+    documented = (Path(__file__).resolve().parents[2] / "docs" / "batch.md").read_text("utf-8")
+    for command in ("label", "diff"):
+        options = set(re.findall(r"^ +(?:-\w \w+, )?(--[a-z-]+)", run_fankui(command, "--help").stdout, re.MULTILINE))
+        assert len(options) > 3 and {option for option in options if option not in documented} == set()
+    assert set(re.findall(r"--[a-z]+(?:-[a-z]+)*", documented)) <= options_of(run_fankui)
+
+
+def options_of(run_fankui: RunFankui) -> set[str]:
+    helps = "".join(run_fankui(command, "--help").stdout for command in ("label", "diff"))
+    return set(re.findall(r"--[a-z]+(?:-[a-z]+)*", helps))
