@@ -63,6 +63,7 @@ def train(argv: list[str]) -> int:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--bf16", action="store_true", help="bfloat16 autocast; faster on GPUs and CPUs with AMX")
     parser.add_argument("--serving-copy", type=Path, metavar="FOLDER", help="also write a copy with serving files only")
     args = parser.parse_args(argv)
     _show_log()
@@ -78,6 +79,7 @@ def train(argv: list[str]) -> int:
         batch_size=args.batch_size,
         max_tokens=args.max_tokens,
         seed=args.seed,
+        bf16=args.bf16,
     )
     data = _own_data(args.data) if args.data else _default_data(args.public, args.no_public)
     version = train_bundle(data, taxonomy, args.out, args.base or str(DEFAULT_BASE), config)
