@@ -49,8 +49,9 @@ def detect_encoding(stream: BinaryIO) -> Encoding:
     """Find the codec of a stream: byte order mark, then strict UTF-8, then GB18030.
 
     A file that is UTF-8 but for a few bytes (a cut-off export, two files glued together) would be mojibake from
-    end to end in GB18030; it is read as UTF-8 when its valid Chinese characters outnumber, two to one, its bad bytes and
-    the two-byte letters (ʱ, ú, Greek, …) that GBK read as UTF-8 is full of; in GBK it is the other way round, by far.
+    end to end in GB18030; it is read as UTF-8 when its valid Chinese characters outnumber, two to one, its
+    bad bytes and the two-byte letters (ʱ, ú, Greek, …) that GBK read as UTF-8 is full of; in GBK it is the other way
+    round, by far.
 
     Args:
         stream: at its beginning; it is read to its end.
