@@ -72,7 +72,7 @@ class FinetuneConfig:
     weight_decay: float = 0.01
     dropout: float | None = None
     max_tokens: int = 128
-    imbalance_power: float = 0.3
+    imbalance_power: float = 0.5
     smoothing: float = 0.0
     head_weights: Mapping[str, float] = field(default_factory=lambda: dict(HEAD_WEIGHTS))
     seed: int = 0
@@ -234,7 +234,10 @@ def finetune(
         logger.info(
             "epoch %.0f: %s", entry["epoch"], {k: round(v, 3) for k, v in entry.items() if k.startswith("eval_")}
         )
-    return Finetuned(trainer.model.eval().cpu(), tokenizer, history)
+    plain = trainer.accelerator.unwrap_model(
+        trainer.model, keep_fp32_wrapper=False
+    )  # autocast would end up in the ONNX
+    return Finetuned(plain.eval().cpu(), tokenizer, history)
 
 
 def _arguments(config: FinetuneConfig, folder: Path, n_train: int) -> TrainingArguments:
@@ -256,6 +259,7 @@ def _arguments(config: FinetuneConfig, folder: Path, n_train: int) -> TrainingAr
         logging_steps=100,
         report_to=config.report_to,
         bf16=config.bf16,
+        use_cpu=not torch.cuda.is_available(),
         seed=config.seed,
         data_seed=config.seed,
         train_sampling_strategy="group_by_length",

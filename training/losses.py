@@ -1,9 +1,9 @@
 """Losses over slices of one logit vector, each suited to its head's kind.
 
-Multi-label and binary heads: binary cross-entropy. Single-label: cross-entropy. Ordinal: cross-entropy plus the
-squared earth mover's distance between cumulative distributions (Hou, Yu and Samaras 2016,
-https://arxiv.org/abs/1611.05916), which costs a far miss more than a near one. A head that a record lacks (NaN
-targets) is left out.
+Multi-label and binary heads: binary cross-entropy, summed over the labels (a mean would drown four topics beside one
+cross-entropy). Single-label: cross-entropy. Ordinal: cross-entropy plus the squared earth mover's distance between
+cumulative distributions (Hou, Yu and Samaras 2016, https://arxiv.org/abs/1611.05916), which costs a far miss more than
+a near one. A head that a record lacks (NaN targets) is left out.
 """
 
 from __future__ import annotations
@@ -59,7 +59,8 @@ class HeadLoss:
         weights = self.label_weights.to(own.device)
         if self.head.kind in ("multi_label", "binary"):
             smooth = wanted * (1 - self.smoothing) + self.smoothing / 2
-            return functional.binary_cross_entropy_with_logits(own, smooth, pos_weight=weights)
+            each = functional.binary_cross_entropy_with_logits(own, smooth, pos_weight=weights, reduction="none")
+            return each.sum(dim=1).mean()
         classes = wanted.argmax(dim=1)
         loss = functional.cross_entropy(own, classes, weight=weights, label_smoothing=self.smoothing)
         if self.head.kind == "ordinal":
