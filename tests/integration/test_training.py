@@ -120,7 +120,7 @@ def test_one_batch_can_be_learned_by_heart(tiny_base: Path) -> None:
     taxonomy = Taxonomy.default()
     batch = [record.to_dict() for record in read_split("train")[:8]]
     config = FinetuneConfig(
-        epochs=200, batch_size=8, learning_rate=5e-3, dropout=0.0, imbalance_power=0.0, max_tokens=64
+        epochs=300, batch_size=8, learning_rate=3e-3, dropout=0.0, imbalance_power=0.0, max_tokens=64
     )
     result = finetune(str(tiny_base), taxonomy, batch, batch, config)
     decided = decide_plain(taxonomy, predict_logits(result.model, result.tokenizer, batch, taxonomy, 64))

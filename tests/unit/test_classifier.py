@@ -41,7 +41,9 @@ def test_full_width_and_traditional_are_read_as_meant(classifier: Classifier) ->
 def test_the_end_of_a_long_text_counts(classifier: Classifier) -> None:
     filler = "今天天气不错，我们一家人去公园散步，回来的路上买了点水果。"
     ending = "另外，昨晚我的账户被人盗刷了五千块，不是我本人操作的，请马上冻结！"
-    assert classifier.predict([filler * 40 + ending])[0]["topics"] == classifier.predict([ending])[0]["topics"]
+    without, with_ending = classifier.predict([filler * 40, filler * 40 + ending])
+    assert "security" not in without["topics"] and without["urgency"] != "critical"  # type: ignore[operator]
+    assert "security" in with_ending["topics"] and with_ending["urgency"] == "critical"  # type: ignore[operator]
 
 
 def test_windows_cover_and_are_bounded(classifier: Classifier) -> None:
