@@ -60,8 +60,9 @@ def _width(text: str) -> int:
 
 
 def _shorten(text: str, width: int) -> str:
-    text = " ".join(text.split())
-    if _width(text) <= width:
+    whole = " ".join(text.split())
+    text = whole[: width + 1]  # a character is at least one column wide
+    if text == whole and _width(text) <= width:
         return text
     while _width(text) > width - 1:
         text = text[:-1]
