@@ -19,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from data.corpus import record_id as text_id
 from data.taxonomy import Taxonomy
-from model.bundle import write_manifest
+from model.bundle import MANIFEST, open_bundle, write_manifest
 from model.classifier import Classifier
 from model.engine import OnnxEngine
 from model.tokenizer import WindowTokenizer
@@ -67,7 +68,7 @@ def data_sha256(records: Iterable[Record]) -> str:
 
 def record_id(record: Record) -> str:
     """A record's id, or the first 10 hex digits of its text's SHA-1."""
-    return str(record.get("id") or hashlib.sha1(str(record["text"]).encode(), usedforsecurity=False).hexdigest()[:10])
+    return str(record.get("id") or text_id(str(record["text"])))
 
 
 def _versions() -> dict[str, str]:
@@ -190,8 +191,6 @@ def serving_copy(bundle: Path, out: Path) -> str:
     Returns:
         The copy's model version.
     """
-    from model.bundle import MANIFEST, open_bundle
-
     whole = open_bundle(bundle)
     new = out.with_name(out.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
