@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from training.masking import MaskedBatch, fill_rows, mask_words
-from training.packing import LONG, PackedCorpus
+from training.masking import MaskedBatch, fill_rows, mask_words, passage_words
+from training.packing import LONG, WORD_START, PackedCorpus
 from training.pretrain_config import PretrainConfig, Stage
 
-ROW_LENGTHS: Final = (12, 20, 32, 64, 128)
+ROW_LENGTHS: Final = (10, 14, 20, 28, 40, 64, 128)
 """Rows come in these lengths only, so that compiled steps have few shapes."""
 
 
@@ -21,6 +21,17 @@ def stage_weights(config: PretrainConfig, stage: Stage) -> npt.NDArray[np.float6
     return np.array(
         [s.weight * (stage.in_domain_weight if s.in_domain else stage.general_weight) for s in config.sources]
     )
+
+
+def keep_shares(corpus: PackedCorpus, vocabulary_size: int, rare: float = 1e-4) -> npt.NDArray[np.float32]:
+    """(vocabulary_size,) float32: how often a piece may stand for its passage; frequent ones seldom do.
+
+    The rule is word2vec's (Mikolov et al. 2013, https://arxiv.org/abs/1310.4546): a piece of frequency f stays with
+    probability sqrt(``rare`` / f).
+    """
+    counts = np.bincount(np.asarray(corpus.ids) & ~WORD_START, minlength=vocabulary_size).astype(np.float64)
+    keep: npt.NDArray[np.float32] = np.sqrt(rare / np.maximum(counts / counts.sum(), rare)).astype(np.float32)
+    return keep
 
 
 def epoch_order(
@@ -43,6 +54,7 @@ def batches(
     batch. What is left in the queues at the end of the epoch is dropped.
     """
     generator = np.random.default_rng((config.seed, epoch))
+    keep = keep_shares(corpus, vocabulary_size)
     order = epoch_order(corpus, stage_weights(config, stage), generator)
     lengths = np.minimum(corpus.lengths, LONG)
     row_of = np.searchsorted(np.array(ROW_LENGTHS) - 2, lengths)
@@ -54,4 +66,5 @@ def batches(
         if len(queues[bucket]) * ROW_LENGTHS[bucket] >= config.tokens_per_step:
             rows = fill_rows(queues[bucket], ROW_LENGTHS[bucket])
             queues[bucket] = []
-            yield mask_words(rows, config.mask_share, vocabulary_size, generator)
+            words = passage_words(rows, keep, generator)
+            yield mask_words(rows, words, config.mask_share, vocabulary_size, generator)

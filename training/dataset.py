@@ -88,26 +88,38 @@ def targets(records: Iterable[Record], taxonomy: Taxonomy) -> npt.NDArray[np.flo
 
 
 def to_dataset(
-    records: Sequence[Record], taxonomy: Taxonomy, tokenizer: PreTrainedTokenizerBase, max_tokens: int
+    records: Sequence[Record],
+    taxonomy: Taxonomy,
+    tokenizer: PreTrainedTokenizerBase,
+    max_tokens: int,
+    matrix: npt.NDArray[np.float32] | None = None,
 ) -> Dataset:
     """Encode records for the Trainer.
+
+    Args:
+        records: labelled records.
+        taxonomy: the heads.
+        tokenizer: the base's.
+        max_tokens: pieces a text, special ones included.
+        matrix: (n_records, n_logits) float32 targets; the records' own by default.
 
     Texts above ``max_tokens`` keep their beginning and their end, where complaints say what they want.
 
     Returns:
         Columns ``input_ids``, ``attention_mask``, ``labels`` and, where the base knows it, ``token_type_ids``.
     """
-    matrix = targets(records, taxonomy)
+    matrix = targets(records, taxonomy) if matrix is None else matrix
     dataset = Dataset.from_dict({"text": [normalise(r["text"]) for r in records], "labels": list(matrix)})
 
     def encode(batch: dict[str, list[Any]]) -> dict[str, Any]:
         encoded = tokenizer(batch["text"], truncation=False, add_special_tokens=True)
-        return {name: [_fit(row, max_tokens) for row in rows] for name, rows in encoded.items()}
+        return {name: [fit_window(row, max_tokens) for row in rows] for name, rows in encoded.items()}
 
     return dataset.map(encode, batched=True, remove_columns=["text"], load_from_cache_file=False)
 
 
-def _fit(row: list[int], max_tokens: int) -> list[int]:
+def fit_window(row: list[int], max_tokens: int) -> list[int]:
+    """A text's pieces cut to the window: all of them, or the beginning and the end."""
     if len(row) <= max_tokens:
         return row
     tail = max_tokens // 2

@@ -19,6 +19,7 @@ from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorWithPadding,
+    EarlyStoppingCallback,
     EvalPrediction,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -28,7 +29,9 @@ from transformers import (
 )
 
 from data.taxonomy import Taxonomy
+from data.text import normalise
 from training import metrics
+from training.augment import Augmentation, AugmentedDataset
 from training.dataset import Record, check_records, targets, to_dataset
 from training.errors import ConfigError
 from training.losses import HeadLoss, head_losses
@@ -63,6 +66,11 @@ class FinetuneConfig:
         seed: of shuffling, dropout and new weights.
         report_to: trackers, as transformers names them.
         bf16: bfloat16 autocast; faster on GPUs and on CPUs with AMX, slower on others.
+        new_layer_rate: factor on the learning rate of layers that the base does not have.
+        patience: epochs without a better validation after which training stops; 0 never stops early.
+        join_share: share of training texts read as two joined into one; see `training.augment`.
+        affix_share: share read with a phrase that says nothing before or after.
+        noise_share: share read with typos or without punctuation.
     """
 
     epochs: int = 8
@@ -78,6 +86,16 @@ class FinetuneConfig:
     seed: int = 0
     report_to: str = "none"
     bf16: bool = False
+    new_layer_rate: float = 1.0
+    patience: int = 0
+    join_share: float = 0.0
+    affix_share: float = 0.0
+    noise_share: float = 0.0
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """The shares of augmentation."""
+        return Augmentation(self.join_share, self.affix_share, self.noise_share)
 
 
 @dataclass(frozen=True)
@@ -97,13 +115,16 @@ class Finetuned:
 
 def load_base(
     base: str, taxonomy: Taxonomy, dropout: float | None = None
-) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase, frozenset[str]]:
     """Load a checkpoint with a fresh classifier that has one logit a label of the taxonomy.
 
     Args:
         base: a local Hugging Face folder or a hub id.
         taxonomy: the heads; ``id2label`` becomes ``head/label``.
         dropout: see `FinetuneConfig`.
+
+    Returns:
+        Model, tokenizer and the names of the parameters that the checkpoint does not have.
 
     Raises:
         ConfigError: the checkpoint cannot be loaded.
@@ -113,7 +134,7 @@ def load_base(
     )
     try:
         tokenizer = AutoTokenizer.from_pretrained(base)
-        model = AutoModelForSequenceClassification.from_pretrained(
+        model, loading = AutoModelForSequenceClassification.from_pretrained(
             base,
             num_labels=len(taxonomy.logit_names),
             id2label=dict(enumerate(taxonomy.logit_names)),
@@ -121,11 +142,23 @@ def load_base(
             problem_type="multi_label_classification",
             ignore_mismatched_sizes=True,
             dtype=torch.float32,
+            output_loading_info=True,
             **options,
         )
     except (OSError, ValueError) as error:
         raise ConfigError(f"cannot load the base {base!r} (a folder or a hub id): {error}") from error
-    return model, tokenizer
+    return model, tokenizer, frozenset(loading["missing_keys"])
+
+
+def _optimizer(model: PreTrainedModel, new: frozenset[str], config: FinetuneConfig) -> torch.optim.Optimizer:
+    """AdamW; vectors are not decayed, new layers have a rate of their own."""
+    groups = []
+    for fresh in (False, True):
+        named = [p for n, p in model.named_parameters() if (n in new) == fresh and p.requires_grad]
+        rate = config.learning_rate * (config.new_layer_rate if fresh else 1.0)
+        groups.append({"params": [p for p in named if p.ndim >= 2], "lr": rate, "weight_decay": config.weight_decay})
+        groups.append({"params": [p for p in named if p.ndim < 2], "lr": rate, "weight_decay": 0.0})
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate)
 
 
 class _HeadTrainer(Trainer):  # type: ignore[misc]
@@ -193,6 +226,7 @@ def finetune(
     validation: Sequence[Record],
     config: FinetuneConfig = FinetuneConfig(),
     work: Path | None = None,
+    soft_targets: npt.NDArray[np.float32] | None = None,
 ) -> Finetuned:
     """Fine-tune a checkpoint on all heads at once and keep the best epoch by validation.
 
@@ -203,6 +237,8 @@ def finetune(
         validation: labelled records the best epoch is chosen on.
         config: how.
         work: folder for checkpoints, kept; a temporary one otherwise. A run found in it is resumed.
+        soft_targets: (n_train, n_logits) float32 probabilities to learn instead of the records' labels, such as
+            a teacher's; class weights still come from the labels.
 
     Raises:
         ConfigError: the base cannot be loaded.
@@ -211,22 +247,28 @@ def finetune(
     check_records(train, taxonomy)
     check_records(validation, taxonomy)
     set_seed(config.seed)
-    model, tokenizer = load_base(base, taxonomy, config.dropout)
+    model, tokenizer, new_layers = load_base(base, taxonomy, config.dropout)
     max_tokens = min(config.max_tokens, getattr(model.config, "max_position_embeddings", config.max_tokens))
     config = dataclasses.replace(config, max_tokens=max_tokens)
-    losses = head_losses(
-        taxonomy, targets(train, taxonomy), config.head_weights, config.imbalance_power, config.smoothing
-    )
+    wanted = targets(train, taxonomy)
+    losses = head_losses(taxonomy, wanted, config.head_weights, config.imbalance_power, config.smoothing)
+    learned = wanted if soft_targets is None else soft_targets
+    dataset: Any = to_dataset(train, taxonomy, tokenizer, max_tokens, learned)
+    if config.augmentation.any:
+        texts = [normalise(str(record["text"])) for record in train]
+        dataset = AugmentedDataset(texts, learned, taxonomy, tokenizer, max_tokens, config.augmentation, config.seed)
     with tempfile.TemporaryDirectory() as scratch:
         folder = work or Path(scratch)
         trainer = _HeadTrainer(
             losses,
             model=model,
             args=_arguments(config, folder, len(train)),
-            train_dataset=to_dataset(train, taxonomy, tokenizer, max_tokens),
+            train_dataset=dataset,
             eval_dataset=to_dataset(validation, taxonomy, tokenizer, max_tokens),
             data_collator=DataCollatorWithPadding(tokenizer),
             compute_metrics=_metric_function(taxonomy, config),
+            optimizers=(_optimizer(model, new_layers, config), None),
+            callbacks=[EarlyStoppingCallback(config.patience)] if config.patience else None,
         )
         trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
     history = [e for e in trainer.state.log_history if "eval_overall" in e]

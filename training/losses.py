@@ -46,7 +46,7 @@ class HeadLoss:
 
         Args:
             logits: (batch, n_logits) float32, all heads.
-            targets: (batch, n_logits) float32, NaN where missing.
+            targets: (batch, n_logits) float32, 0 and 1 or probabilities, NaN where missing.
 
         Returns:
             Scalar; 0 when no record of the batch has the head.
@@ -61,8 +61,8 @@ class HeadLoss:
             smooth = wanted * (1 - self.smoothing) + self.smoothing / 2
             each = functional.binary_cross_entropy_with_logits(own, smooth, pos_weight=weights, reduction="none")
             return each.sum(dim=1).mean()
-        classes = wanted.argmax(dim=1)
-        loss = functional.cross_entropy(own, classes, weight=weights, label_smoothing=self.smoothing)
+        smooth = (wanted * (1 - self.smoothing) + self.smoothing / wanted.shape[1]) * weights
+        loss = -(smooth * own.log_softmax(dim=1)).sum() / smooth.sum()
         if self.head.kind == "ordinal":
             distance = own.softmax(dim=1).cumsum(dim=1) - wanted.cumsum(dim=1)
             loss = loss + self.ordinal_weight * distance.square().sum(dim=1).mean()

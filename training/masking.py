@@ -25,12 +25,14 @@ class MaskedBatch:
         attention: (rows, length) bool, false on padding.
         positions: (n_targets,) int64, flat positions of masked pieces, filled up with 0.
         targets: (n_targets,) int64, the pieces that were there; `IGNORE` where filled up.
+        words: (rows, n_words) int64, pieces that stand for the passage; `IGNORE` where filled up.
     """
 
     ids: npt.NDArray[np.int64]
     attention: npt.NDArray[np.bool_]
     positions: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
+    words: npt.NDArray[np.int64]
 
 
 def fill_rows(passages: list[npt.NDArray[np.uint16]], length: int) -> npt.NDArray[np.uint16]:
@@ -43,8 +45,34 @@ def fill_rows(passages: list[npt.NDArray[np.uint16]], length: int) -> npt.NDArra
     return rows
 
 
+def passage_words(
+    rows: npt.NDArray[np.uint16], keep: npt.NDArray[np.float32], generator: np.random.Generator, n_words: int = 8
+) -> npt.NDArray[np.int64]:
+    """Draw pieces that stand for each passage.
+
+    Args:
+        rows: (rows, length) uint16, unmasked.
+        keep: (vocabulary_size,) float32, share of each piece's occurrences that may be drawn.
+        generator: random numbers.
+        n_words: pieces a passage at most.
+
+    Returns:
+        (rows, n_words) int64, `IGNORE` where a passage has fewer.
+    """
+    ids = (rows & ~WORD_START).astype(np.int64)
+    chance = generator.random(ids.shape, dtype=np.float32)
+    eligible = (ids >= FIRST_PIECE) & (chance < keep[ids])
+    rank = np.where(eligible, chance / keep[ids], 2.0)
+    first = np.argsort(rank, axis=1)[:, :n_words]
+    return np.where(np.take_along_axis(eligible, first, 1), np.take_along_axis(ids, first, 1), IGNORE)
+
+
 def mask_words(
-    rows: npt.NDArray[np.uint16], share: float, vocabulary_size: int, generator: np.random.Generator
+    rows: npt.NDArray[np.uint16],
+    words: npt.NDArray[np.int64],
+    share: float,
+    vocabulary_size: int,
+    generator: np.random.Generator,
 ) -> MaskedBatch:
     """Choose whole words until about ``share`` of the pieces are chosen; 80 % masked, 10 % random, 10 % kept."""
     starts = (rows & WORD_START) != 0
@@ -66,4 +94,4 @@ def mask_words(
     flat[where[action < 0.8]] = MASK
     random = where[(action >= 0.8) & (action < 0.9)]
     flat[random] = generator.integers(FIRST_PIECE, vocabulary_size, len(random))
-    return MaskedBatch(ids, attention, positions, targets)
+    return MaskedBatch(ids, attention, positions, targets, words)

@@ -1,4 +1,8 @@
-"""The masked-language-modelling loop: steps, stages and checkpoints.
+"""The pretraining loop: objectives, steps, stages and checkpoints.
+
+Two objectives share the encoder: masked language modelling, and a bag of words that the pooled [CLS] alone must name
+(after DupMAE, Liu et al. 2023, https://arxiv.org/abs/2211.08769). The second trains the very vector that a classifier
+reads; without it fine-tuning starts from a pooler that has seen nothing.
 
 Weights are kept in float32 and stepped there; forward and backward run on a bfloat16 copy through a compiled graph. On
 CPUs with AMX this is several times the speed of float32.
@@ -17,7 +21,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import BertForMaskedLM
+from transformers import BertConfig, BertForMaskedLM, BertModel
 
 from training.batches import batches
 from training.errors import CheckpointError
@@ -53,20 +57,65 @@ class Progress:
     loss: float = 0.0
 
 
+class PretrainingModel(nn.Module):
+    """A masked language model whose pooled [CLS] also predicts the passage's words through the same embeddings.
+
+    Attributes:
+        mlm: the masked language model; its ``bert`` has a pooling layer.
+        passage: from the pooled [CLS] to the space of the embeddings; not part of the exported encoder.
+    """
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.mlm = masked_model(config)
+        self.passage = nn.Sequential(
+            nn.Linear(config.hidden_size, config.hidden_size), nn.LayerNorm(config.hidden_size)
+        )
+
+    def forward(
+        self, ids: Tensor, attention: Tensor, positions: Tensor, targets: Tensor, words: Tensor, passage_weight: float
+    ) -> tuple[Tensor, Tensor]:
+        """Losses of a batch; shapes as in `training.masking.MaskedBatch`.
+
+        Returns:
+            The loss to step on and the masked-language-modelling part of it, scalars in nats.
+        """
+        hidden = self.mlm.bert(ids, attention_mask=attention).last_hidden_state
+        logits = self.mlm.cls(hidden.reshape(-1, hidden.shape[-1])[positions])
+        masked = nn.functional.cross_entropy(logits.float(), targets, ignore_index=IGNORE)
+        if not passage_weight:
+            return masked, masked
+        pooled = self.mlm.bert.pooler(hidden)
+        scores = self.mlm.cls.predictions.decoder(self.passage(pooled)).float().log_softmax(dim=-1)
+        there = words != IGNORE
+        named = scores.gather(1, words.clamp(min=0))
+        return masked - passage_weight * (named * there).sum() / there.sum().clamp(min=1), masked
+
+
+def masked_model(config: BertConfig) -> BertForMaskedLM:
+    """A masked language model that keeps BERT's pooling layer, so that its checkpoint hands it on to classifiers."""
+    model = BertForMaskedLM(config)
+    bert = BertModel(config, add_pooling_layer=True)
+    bert.load_state_dict(model.bert.state_dict(), strict=False)
+    model.bert = bert
+    model.tie_weights()
+    return model
+
+
 class MaskedLanguageTrainer:
     """Steps a model through the stages of a configuration and can start again where it stopped."""
 
     def __init__(
-        self, config: PretrainConfig, model: BertForMaskedLM, out: Path, device: str, compile_step: bool
+        self, config: PretrainConfig, model: PretrainingModel, out: Path, device: str, compile_step: bool
     ) -> None:
         self.config, self.out, self.device = config, out, device
         self.master = model.float().to(device).train()
-        self.fast = BertForMaskedLM(model.config).to(device=device, dtype=torch.bfloat16).train()
-        self.fast.tie_weights()
+        self.fast = PretrainingModel(model.mlm.config).to(device=device, dtype=torch.bfloat16).train()
+        self.fast.mlm.tie_weights()
         self._copy_to_fast()
         self.optimizers = self._optimizers()
         self.progress = Progress()
-        self._loss = torch.compile(self._forward, dynamic=False) if compile_step else self._forward
+        self._loss = torch.compile(self.fast, dynamic=False) if compile_step else self.fast
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         matrices = [p for n, p in self.master.named_parameters() if p.ndim == 2 and ".encoder.layer." in n]
@@ -88,11 +137,6 @@ class MaskedLanguageTrainer:
             for fast, master in zip(self.fast.parameters(), self.master.parameters(), strict=True):
                 fast.copy_(master)
 
-    def _forward(self, ids: Tensor, attention: Tensor, positions: Tensor, targets: Tensor) -> Tensor:
-        hidden = self.fast.bert(ids, attention_mask=attention).last_hidden_state
-        logits = self.fast.cls(hidden.reshape(-1, hidden.shape[-1])[positions])
-        return nn.functional.cross_entropy(logits.float(), targets, ignore_index=IGNORE)
-
     def learning_rate(self, stage: Stage) -> float:
         """The rate now: linear in the share of the stage's minutes used, after a linear warm-up in steps."""
         used = min(1.0, self.progress.stage_seconds / (stage.minutes * 60))
@@ -100,9 +144,11 @@ class MaskedLanguageTrainer:
         return rate * min(1.0, (self.progress.stage_step + 1) / max(1, stage.warmup_steps))
 
     def step(self, batch: MaskedBatch, stage: Stage) -> float:
-        """One optimiser step; returns the batch's loss."""
-        arrays = (batch.ids, batch.attention, batch.positions, batch.targets)
-        loss = self._loss(*(torch.from_numpy(a).to(self.device) for a in arrays))
+        """One optimiser step; returns the batch's masked-language-modelling loss."""
+        arrays = (batch.ids, batch.attention, batch.positions, batch.targets, batch.words)
+        loss, masked = self._loss(
+            *(torch.from_numpy(a).to(self.device) for a in arrays), passage_weight=self.config.passage_weight
+        )
         torch.autograd.backward(loss)
         for fast, master in zip(self.fast.parameters(), self.master.parameters(), strict=True):
             if fast.grad is not None:
@@ -116,7 +162,7 @@ class MaskedLanguageTrainer:
             optimizer.step()
             optimizer.zero_grad()
         self._copy_to_fast()
-        return float(loss.detach())
+        return float(masked.detach())
 
     def train(self, corpus: PackedCorpus, vocabulary_size: int) -> None:
         """Run all stages that are left, saving a checkpoint every ``checkpoint_minutes`` and at the end."""
@@ -207,15 +253,22 @@ class MaskedLanguageTrainer:
         self.progress = Progress(**json.loads((folder / "progress.json").read_text("utf-8")))
 
     def load_weights(self, folder: Path) -> None:
-        """Take the weights of a checkpoint alone; progress and optimiser start afresh."""
-        path = folder / "master.safetensors"
-        if not path.is_file():
-            raise CheckpointError(f"no checkpoint in {folder}: {path.name} is missing")
+        """Take the weights of a checkpoint or of an exported encoder; progress and optimiser start afresh.
+
+        An exported encoder lacks the part that names the passage's words; that part keeps its fresh weights.
+        """
+        path = next((folder / n for n in ("master.safetensors", "model.safetensors") if (folder / n).is_file()), None)
+        if path is None:
+            raise CheckpointError(f"no checkpoint in {folder}: neither master.safetensors nor model.safetensors")
         weights = load_file(path)
+        if path.name == "model.safetensors":
+            weights = {f"mlm.{name}": tensor for name, tensor in weights.items()}
         own = dict(self.master.named_parameters())
-        if {n: p.shape for n, p in own.items()} != {n: t.shape for n, t in weights.items()}:
+        missing = [n for n in own if n not in weights and not n.startswith(("passage.", "mlm.bert.pooler."))]
+        shaped = all(own[n].shape == t.shape for n, t in weights.items() if n in own)
+        if missing or not shaped:
             raise CheckpointError(f"{path} holds a model of another shape than the configuration's")
         with torch.no_grad():
-            for name, parameter in own.items():
-                parameter.copy_(weights[name])
+            for name in own.keys() & weights.keys():
+                own[name].copy_(weights[name])
         self._copy_to_fast()

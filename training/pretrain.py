@@ -14,11 +14,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from transformers import BertConfig, BertForMaskedLM, PreTrainedTokenizerFast
+from transformers import BertConfig, PreTrainedTokenizerFast
 from transformers.utils import logging as transformers_logging
 
 from training import vocabulary
-from training.mlm import MaskedLanguageTrainer
+from training.mlm import MaskedLanguageTrainer, PretrainingModel, masked_model
 from training.packing import PackedCorpus, pack
 from training.pretrain_config import PretrainConfig
 from training.word_vectors import word_vectors
@@ -55,11 +55,11 @@ def prepare(config: PretrainConfig, corpus: Path, out: Path, processes: int = 2)
     return tokenizer
 
 
-def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast, corpus: PackedCorpus) -> BertForMaskedLM:
+def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast, corpus: PackedCorpus) -> PretrainingModel:
     """A BERT with tied embeddings, started from word vectors where the configuration says so."""
     torch.manual_seed(config.seed)
     shape = config.encoder
-    model = BertForMaskedLM(
+    model = PretrainingModel(
         BertConfig(
             vocab_size=len(tokenizer),
             hidden_size=shape.hidden,
@@ -77,16 +77,17 @@ def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast, corpus
         vectors = word_vectors(corpus, len(tokenizer), shape.hidden, seed=config.seed)
         scaled = torch.from_numpy(vectors / max(float(vectors.std()), 1e-6) * 0.04)
         with torch.no_grad():
-            embedding = model.get_input_embeddings().weight
+            embedding = model.mlm.get_input_embeddings().weight
             embedding.copy_(torch.where(scaled.abs().sum(1, keepdim=True) > 0, scaled, embedding))
     return model
 
 
-def export_encoder(model: BertForMaskedLM, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
+def export_encoder(model: PretrainingModel, tokenizer: PreTrainedTokenizerFast, folder: Path) -> None:
     """Write a stock Hugging Face checkpoint in float16, with dropout switched on for fine-tuning."""
-    model.config.hidden_dropout_prob = model.config.attention_probs_dropout_prob = 0.1
-    copy = BertForMaskedLM(model.config)
-    copy.load_state_dict(model.state_dict())
+    config = model.mlm.config
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.1
+    copy = masked_model(config)
+    copy.load_state_dict(model.mlm.state_dict())
     copy.half().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     tokens = json.loads((folder / "tokenizer.json").read_text("utf-8"))

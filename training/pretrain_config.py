@@ -78,7 +78,22 @@ class Stage:
 
 @dataclass(frozen=True)
 class PretrainConfig:
-    """A whole pretraining run."""
+    """A whole pretraining run.
+
+    Attributes:
+        name: of the run.
+        sources: files of the corpus.
+        stages: in order.
+        vocabulary: size and kind.
+        encoder: shape.
+        optimizer: ``adamw`` or ``muon``.
+        tokens_per_step: pieces a step, padding included.
+        long_share: share of passages cut at 126 pieces instead of 62.
+        mask_share: share of pieces masked.
+        passage_weight: factor of the loss that has the pooled [CLS] name the passage's words; 0 leaves it out.
+        seed: of weights, order and masks.
+        checkpoint_minutes: time between checkpoints.
+    """
 
     name: str
     sources: tuple[Source, ...]
@@ -89,6 +104,7 @@ class PretrainConfig:
     tokens_per_step: int = 8192
     long_share: float = 0.25
     mask_share: float = 0.2
+    passage_weight: float = 0.0
     seed: int = 13
     checkpoint_minutes: float = 4.0
 

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from transformers import AutoModelForSequenceClassification, BertConfig
 
 from data.corpus import read_split
 from data.text import normalise
-from training.batches import ROW_LENGTHS, batches
+from training.batches import ROW_LENGTHS, batches, keep_shares
 from training.errors import ConfigError, DataError
-from training.masking import IGNORE, MASK, fill_rows, mask_words
+from training.masking import IGNORE, MASK, fill_rows, mask_words, passage_words
+from training.mlm import PretrainingModel
 from training.packing import WORD_START, PackedCorpus, pack
 from training.pretrain_config import PretrainConfig, Source, Stage, VocabularyConfig, read_config
 from training.vocabulary import SEPARATOR, build_tokenizer, choose_pieces, count_words, read_lines, segment_file
@@ -63,7 +66,8 @@ def test_whole_words_are_masked_together() -> None:
     start = int(WORD_START)
     passage = np.array([start | 10, 11, 12, start | 13, start | 14, 15], dtype=np.uint16)
     rows = fill_rows([passage] * 400, 12)
-    batch = mask_words(rows, 0.3, 100, np.random.default_rng(0))
+    words = passage_words(rows, np.ones(100, dtype=np.float32), np.random.default_rng(0))
+    batch = mask_words(rows, words, 0.3, 100, np.random.default_rng(0))
     target = np.full(rows.size, IGNORE)
     real = batch.targets != IGNORE
     target[batch.positions[real]] = batch.targets[real]
@@ -73,6 +77,46 @@ def test_whole_words_are_masked_together() -> None:
     assert not chosen[:, [0, 7, 8, 9, 10, 11]].any()
     assert 0.7 < (batch.ids[chosen] == MASK).mean() < 0.9
     assert not batch.attention[:, 8:].any() and batch.attention[:, :8].all()
+
+
+def test_frequent_pieces_seldom_stand_for_a_passage(packed: tuple[PackedCorpus, int]) -> None:
+    corpus, size = packed
+    keep = keep_shares(corpus, size)
+    ids = np.asarray(corpus.ids) & ~WORD_START
+    commonest = int(np.bincount(ids).argmax())
+    assert keep.shape == (size,) and keep[commonest] == keep.min() < 0.1 and keep.max() == 1
+    passage = np.array([20, 21, 22, 23, 24, 25], dtype=np.uint16)
+    shares = np.ones(100, dtype=np.float32)
+    shares[21] = 0.05
+    rows = fill_rows([passage] * 400, 10)
+    drawn = passage_words(rows, shares, np.random.default_rng(0))
+    assert drawn.shape == (400, 8) and set(np.unique(drawn)) == {IGNORE, 20, 21, 22, 23, 24, 25}
+    assert (drawn == 20).sum() == 400 and (drawn == 21).sum() < 60
+    few = passage_words(rows, np.ones(100, dtype=np.float32), np.random.default_rng(0), n_words=3)
+    assert (few != IGNORE).all() and all(len(set(row)) == 3 for row in few.tolist())
+
+
+def test_the_pooled_output_is_trained_and_handed_on(tmp_path: Path) -> None:
+    config = BertConfig(
+        vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = PretrainingModel(config)
+    rows = fill_rows([np.array([20, 21, 22], dtype=np.uint16)] * 4, 10)
+    words = passage_words(rows, np.ones(100, dtype=np.float32), np.random.default_rng(0))
+    batch = mask_words(rows, words, 0.3, 100, np.random.default_rng(0))
+    arrays = [torch.from_numpy(a) for a in (batch.ids, batch.attention, batch.positions, batch.targets, batch.words)]
+    loss, masked = model(*arrays, passage_weight=0.5)
+    alone, same = model(*arrays, passage_weight=0.0)
+    assert float(alone) == float(same) == pytest.approx(float(masked)) and float(loss) > float(masked) + 1
+    torch.autograd.backward(loss)
+    pooler = model.mlm.bert.pooler.dense.weight
+    assert pooler.grad is not None and float(pooler.grad.abs().sum()) > 0
+    model.mlm.save_pretrained(tmp_path)
+    tuned, loading = AutoModelForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
+    assert torch.equal(tuned.bert.pooler.dense.weight, pooler)
+    assert loading["missing_keys"] == {"classifier.weight", "classifier.bias"}
 
 
 def test_batches_are_a_function_of_seed_and_epoch(packed: tuple[PackedCorpus, int]) -> None:
