@@ -1,7 +1,8 @@
 """Run a behavioural suite (CheckList, Ribeiro et al. 2020, https://arxiv.org/abs/2005.04118) against a classifier.
 
 Minimum functionality cases hold what the annotation guide makes certain; directional cases say how a decision must move
-when something is added; invariance cases change nothing that matters.
+when something is added; invariance cases change nothing that matters. The invariances also run over any texts, with the
+changes of `training.perturbations`.
 """
 
 from __future__ import annotations
@@ -11,11 +12,24 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
+import numpy as np
+
+from data.taxonomy import Taxonomy
+from data.text import MAX_CHARACTERS
 from model.classifier import Classifier
 from model.decision import Prediction
 from training.errors import DataError
+from training.evaluate import Decided, classify_records
+from training.perturbations import PERTURBATIONS
+from training.resampling import wilson
+
+SUITE_FILE: Final = Path("tests") / "behaviour" / "suite.jsonl"
+
+_HEADS_OF_SUITE: Final = ("topics", "urgency", "handling", "sentiment", "churn_risk")
+_HELD_HEADS: Final = ("topics", "urgency")
+_EXAMPLES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -31,6 +45,35 @@ class CaseResult:
     case: Mapping[str, Any]
     passed: bool
     said: tuple[str, ...]
+
+
+def suite_path() -> Path:
+    """Where the suite lies: in the checkout that this module is of, or in the one that is worked in.
+
+    Raises:
+        DataError: neither place has it.
+    """
+    for folder in (Path(__file__).parent.parent, Path.cwd()):
+        if (folder / SUITE_FILE).is_file():
+            return folder / SUITE_FILE
+    raise DataError(
+        f"no {SUITE_FILE}: the behavioural suite is no part of the installed package; run from a checkout of fankui or "
+        "name a file with --suite"
+    )
+
+
+def suite_fits(taxonomy: Taxonomy) -> bool:
+    """Whether a taxonomy has the heads that the suite's cases speak of."""
+    return {head.name for head in taxonomy.heads} >= set(_HEADS_OF_SUITE)
+
+
+def held_heads(taxonomy: Taxonomy) -> list[str]:
+    """Heads that a perturbation must leave alone: topics and urgency, or all heads of another taxonomy.
+
+    Sentiment is not held: an emoji or a kind word may be part of it.
+    """
+    names = [head.name for head in taxonomy.heads if head.parent is None]
+    return [name for name in names if name in _HELD_HEADS] or names
 
 
 def read_suite(path: Path) -> list[dict[str, Any]]:
@@ -84,7 +127,13 @@ def _moves(expect: Mapping[str, Any], levels: Sequence[str], before: Prediction,
 
 
 def run_suite(classifier: Classifier, cases: Sequence[Mapping[str, Any]]) -> list[CaseResult]:
-    """Judge all cases."""
+    """Judge all cases.
+
+    Raises:
+        DataError: the classifier's taxonomy lacks a head the cases speak of, or a case expects what is not known.
+    """
+    if not suite_fits(classifier.taxonomy):
+        raise DataError(f"the suite speaks of {', '.join(_HEADS_OF_SUITE)}; {classifier.taxonomy.name} lacks some")
     before = classifier.predict([case["text"] for case in cases])
     after = classifier.predict([case.get("changed", case["text"]) for case in cases])
     levels = classifier.taxonomy.head("urgency").names
@@ -108,3 +157,76 @@ def pass_rates(results: Sequence[CaseResult]) -> dict[str, dict[str, float]]:
         detail = result.case.get("perturbation") or result.case.get("capability", "")
         groups[f"{result.case['kind']}/{detail}"].append(result.passed)
     return {name: {"rate": sum(passed) / len(passed), "n": len(passed)} for name, passed in sorted(groups.items())}
+
+
+def failures(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
+    """Cases that failed, as a report shows them: ``{"id", "kind", "detail", "text", "changed", "expect", "said"}``."""
+    rows = []
+    for result in results:
+        if not result.passed:
+            case = result.case
+            detail = str(case.get("perturbation") or case.get("capability", ""))
+            texts = {"text": case["text"], "changed": case.get("changed"), "expect": case.get("expect")}
+            rows.append({"id": case["id"], "kind": case["kind"], "detail": detail, **texts, "said": list(result.said)})
+    return rows
+
+
+def flips(classifier: Classifier, texts: Sequence[str], decided: Decided) -> dict[str, dict[str, Any]]:
+    """Perturb texts and count what is decided differently.
+
+    A text that a perturbation leaves as it is, or leaves blank, does not count for it.
+
+    Args:
+        classifier: the one that is judged.
+        texts: any texts that hold to the limits.
+        decided: (n, n_logits) 0/1, what it says of them unperturbed.
+
+    Returns:
+        By perturbation ``{"n", "heads": {head: flips}, "flips", "rate", "interval", "examples"}``. A flip at the top
+        level is one in any of `held_heads`; ``examples`` are up to three of them as (text, perturbed).
+    """
+    taxonomy = classifier.taxonomy
+    held = held_heads(taxonomy)
+    result: dict[str, dict[str, Any]] = {}
+    for name, perturb in PERTURBATIONS.items():
+        changed = {number: perturb(text) for number, text in enumerate(texts)}
+        changed = {n: t for n, t in changed.items() if t.strip() and t != texts[n] and len(t) <= MAX_CHARACTERS}
+        if not changed:
+            continue
+        numbers = list(changed)
+        after = classify_records(classifier, [{"text": text} for text in changed.values()]).decided
+        differs = after != decided[numbers]
+        by_head = {head.name: differs[:, taxonomy.slices[head.name]].any(axis=1) for head in taxonomy.heads}
+        flipped = np.any([by_head[head] for head in held], axis=0)
+        count, n = int(flipped.sum()), len(numbers)
+        examples = [(texts[numbers[row]], changed[numbers[row]]) for row in np.flatnonzero(flipped)[:_EXAMPLES]]
+        result[name] = {
+            "n": n,
+            "heads": {head: int(each.sum()) for head, each in by_head.items()},
+            "flips": count,
+            "rate": count / n,
+            "interval": wilson(count, n),
+            "examples": examples,
+        }
+    return result
+
+
+def format_behaviour(rates: Mapping[str, Mapping[str, float]], flipped: Mapping[str, Mapping[str, Any]]) -> str:
+    """Pass rates of the suite by kind and flip rates by set, in plain text.
+
+    Args:
+        rates: of `pass_rates`; may be empty.
+        flipped: of `flips`, by name of the set.
+    """
+    lines = ["behaviour"]
+    for name, row in rates.items():
+        if "/" not in name or name.startswith("invariance/"):
+            lines.append(f"  {name:<46}{row['rate']:>8.3f} passed of {int(row['n'])}")
+    for name, perturbations in flipped.items():
+        lines.append(f"  flip rates over {name}")
+        for perturbation, row in perturbations.items():
+            low, high = row["interval"]
+            lines.append(
+                f"    {perturbation:<44}{row['rate']:>8.3f} [{low:.3f}, {high:.3f}]  {row['flips']} of {row['n']}"
+            )
+    return "\n".join(lines)

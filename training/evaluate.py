@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -12,44 +12,68 @@ from data.taxonomy import Head, Taxonomy
 from model.classifier import Classifier
 from training import metrics
 from training.dataset import Record, check_records, targets
+from training.resampling import MACRO_F1, QUADRATIC_KAPPA, figure_with_interval, interval, resampled_sums
 
 Array = npt.NDArray[np.float64]
 Decided = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
 
-_BOOTSTRAP_ROUNDS = 1000
+_TEXTS_AT_ONCE: Final = 512
 
 
-def classify_records(classifier: Classifier, records: Sequence[Record]) -> tuple[Array, Decided, npt.NDArray[np.bool_]]:
-    """Run a classifier over records as serving would.
+class Answers(NamedTuple):
+    """What a classifier says of records.
 
-    Returns:
-        Probabilities (n, n_logits), decisions (n, n_logits) 0/1, and who is flagged for review (n,).
+    Attributes:
+        probabilities: (n, n_logits) calibrated.
+        decided: (n, n_logits) 0/1.
+        review: (n,) who is flagged for review.
     """
+
+    probabilities: Array
+    decided: Decided
+    review: Flags
+
+
+def classify_records(classifier: Classifier, records: Sequence[Record]) -> Answers:
+    """Run a classifier over records as serving would; each text is decided once."""
     texts = [str(r["text"]) for r in records]
-    p = np.concatenate([classifier.probabilities(texts[i : i + 512]) for i in range(0, len(texts), 512)])
-    return p, classifier.decider.choose_all(p), np.array([x.needs_review for x in classifier.decider.decide(p)])
+    parts = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
+    p = np.concatenate([classifier.probabilities(part) for part in parts])
+    predictions = classifier.decider.decide(p)
+    # The labels that serving would answer, put back into columns: there is no second decoding that could differ.
+    decided = targets([prediction.labels for prediction in predictions], classifier.taxonomy).astype(np.int64)
+    return Answers(p, decided, np.array([prediction.needs_review for prediction in predictions], dtype=np.bool_))
+
+
+def escalating_columns(head: Head) -> Flags:
+    """Which of a head's labels escalate: (n_labels,)."""
+    return np.isin(head.names, head.escalate)
 
 
 def escalation(
-    head: Head, truth: npt.NDArray[Any], decided: Decided, review: npt.NDArray[np.bool_]
-) -> dict[str, float]:
-    """Recall of the escalating labels, with and without review, and their predicted against their true share."""
-    columns = np.isin(head.names, head.escalate)
+    head: Head, truth: npt.NDArray[Any], decided: Decided, review: Flags, intervals: bool = False
+) -> dict[str, Any]:
+    """Recall of the escalating labels, with and without review, and their predicted against their true share.
+
+    Args:
+        head: a head with escalating labels.
+        truth: (n, n_labels) 0/1.
+        decided: (n, n_labels) 0/1.
+        review: (n,) flagged for review.
+        intervals: whether to bootstrap.
+    """
+    columns = escalating_columns(head)
     true, said = truth[:, columns].any(axis=1), decided[:, columns].any(axis=1)
+    found = {"recall": true & said, "recall_with_review": true & (said | review)}
     n = max(int(true.sum()), 1)
-    return {
-        "recall": float((true & said).sum() / n),
-        "recall_with_review": float((true & (said | review)).sum() / n),
-        "predicted_share": float(said.mean()),
-        "true_share": float(true.mean()),
-        "support": int(true.sum()),
-    }
-
-
-def _interval(
-    head: Head, truth: npt.NDArray[Any], decided: Decided, figure: Callable[[Head, npt.NDArray[Any], Decided], float]
-) -> tuple[float, float]:
-    return metrics.bootstrap(lambda rows: figure(head, truth[rows], decided[rows]), len(truth), _BOOTSTRAP_ROUNDS)
+    result: dict[str, Any] = {name: float(hit.sum() / n) for name, hit in found.items()}
+    result |= {"predicted_share": float(said.mean()), "true_share": float(true.mean()), "support": int(true.sum())}
+    if intervals and true.any():
+        for name, hit in found.items():
+            sums = resampled_sums(np.stack([hit, true], axis=1).astype(np.float64))
+            result[f"{name}_interval"] = interval(sums[:, 0] / np.maximum(sums[:, 1], 1))
+    return result
 
 
 def judge(
@@ -57,7 +81,7 @@ def judge(
     records: Sequence[Record],
     decided: Decided,
     probabilities: Array | None = None,
-    review: npt.NDArray[np.bool_] | None = None,
+    review: Flags | None = None,
     intervals: bool = True,
 ) -> dict[str, Any]:
     """Figures of all heads the records carry.
@@ -86,41 +110,24 @@ def judge(
         if not present.any():
             continue
         truth, said = wanted[present, where].astype(np.int64), decided[present, where]
-        figures = {"macro_f1": metrics.macro_f1}
-        if head.kind == "ordinal":
-            figures["quadratic_kappa"] = metrics.quadratic_kappa
-        entry: dict[str, Any] = {"kind": head.kind, "n": int(present.sum())}
-        for name, figure in figures.items():
-            entry[name] = figure(head, truth, said)
-            if intervals:
-                entry[f"{name}_interval"] = _interval(head, truth, said, figure)
-        entry["labels"] = metrics.label_table(head, truth, said)
-        if head.escalate:
-            entry["escalation"] = escalation(head, truth, said, flagged[present])
+        entry = _judge_head(head, truth, said, flagged[present], intervals)
         if probabilities is not None:
             entry["calibration_error"] = metrics.calibration_error(head, probabilities[present, where], truth)
         heads[head.name] = entry
     return {"n": len(records), "review_rate": float(flagged.mean()), "heads": heads}
 
 
-def paired_difference(
-    taxonomy: Taxonomy, records: Sequence[Record], head_name: str, ours: Decided, theirs: Decided
-) -> dict[str, Any]:
-    """Difference of a head's primary figure between two sets of decisions on the same records.
-
-    Returns:
-        ``difference`` (ours minus theirs) and its 95 % paired bootstrap ``interval``.
-    """
-    head, where = taxonomy.head(head_name), taxonomy.slices[head_name]
-    wanted = targets(records, taxonomy)[:, where]
-    present = ~np.isnan(wanted).any(axis=1)
-    truth, a, b = wanted[present].astype(np.int64), ours[present, where], theirs[present, where]
-
-    def difference(rows: npt.NDArray[np.int64]) -> float:
-        return metrics.primary(head, truth[rows], a[rows]) - metrics.primary(head, truth[rows], b[rows])
-
-    rows = np.arange(len(truth))
-    return {"difference": difference(rows), "interval": metrics.bootstrap(difference, len(truth), _BOOTSTRAP_ROUNDS)}
+def _judge_head(head: Head, truth: npt.NDArray[Any], said: Decided, flagged: Flags, intervals: bool) -> dict[str, Any]:
+    entry: dict[str, Any] = {"kind": head.kind, "n": len(truth)}
+    for figure in (MACRO_F1, QUADRATIC_KAPPA) if head.kind == "ordinal" else (MACRO_F1,):
+        if intervals:
+            entry[figure.name], entry[f"{figure.name}_interval"] = figure_with_interval(figure, head, truth, said)
+        else:
+            entry[figure.name] = float(figure.value(figure.statistics(head, truth, said).sum(axis=0)))
+    entry["labels"] = metrics.label_table(head, truth, said)
+    if head.escalate:
+        entry["escalation"] = escalation(head, truth, said, flagged, intervals)
+    return entry
 
 
 def _cell(entry: Mapping[str, Any], name: str) -> str:
