@@ -37,9 +37,9 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("files", nargs="*", type=Path, metavar="JSONL", help="labelled records, the same as --data")
+    add("files", nargs="*", type=Path, metavar="FILE", help="labelled records, the same as --data")
     add("--bundle", type=Path, metavar="FOLDER", help="the bundle to judge; the shipped one by default")
-    add("--data", action="append", default=[], type=Path, metavar="JSONL", help="labelled records; may be repeated")
+    add("--data", action="append", default=[], type=Path, metavar="FILE", help="labelled records; may be repeated")
     add("--fold", choices=("fit", "select", "calibrate"), help="keep only that fold, by hash of the id, of each file")
     add("--against", type=Path, metavar="FOLDER", help="another bundle; differences with tests of significance")
     add("--public", type=Path, metavar="JSONL", help="public rows that the linear model is trained with too")
@@ -94,7 +94,7 @@ def read_sets(files: Sequence[Path], fold: str | None, taxonomy: Taxonomy) -> di
             not the wallet's.
     """
     from data.taxonomy import Taxonomy as AnyTaxonomy
-    from training.dataset import check_records, read_jsonl
+    from training.dataset import check_records
     from training.errors import DataError
     from training.folds import folds
 
@@ -106,7 +106,7 @@ def read_sets(files: Sequence[Path], fold: str | None, taxonomy: Taxonomy) -> di
         return {AUTHORED: authored_split("test")}
     sets: dict[str, list[Record]] = {}
     for path in files:
-        records: list[Record] = list(read_jsonl(path))
+        records = _read(path, taxonomy)
         if fold:
             records = folds(records)[fold] if all(r.get("id") for r in records) else []  # type: ignore[index]
             if not records:
@@ -117,6 +117,20 @@ def read_sets(files: Sequence[Path], fold: str | None, taxonomy: Taxonomy) -> di
             raise DataError(f"{path}: {error}") from error
         sets[path.stem + (f", {fold} fold" if fold else "") if path.stem not in sets else str(path)] = records
     return sets
+
+
+def _read(path: Path, taxonomy: Taxonomy) -> list[Record]:
+    """Records of a file: ours as they stand with all their fields, other people's as `fankui train` reads them."""
+    from training.dataset import read_jsonl
+
+    heads = tuple(head.name for head in taxonomy.heads)
+    if path.suffix.lower() == ".jsonl":
+        records: list[Record] = list(read_jsonl(path))
+        if any(name in record for record in records for name in heads):
+            return records
+    from training.imports import ImportOptions, LabelReader, read_labelled, usable_records
+
+    return list(usable_records(read_labelled(path, ImportOptions(heads=heads)), LabelReader(taxonomy, "the bundle")))
 
 
 def _linear(args: argparse.Namespace, taxonomy: Taxonomy, sets: list[list[Record]]) -> list[Rival] | None:
