@@ -1,8 +1,10 @@
 """From a torch classifier to ONNX: float32, and int8 that gives each text the same scores whatever its neighbours.
 
-Dynamic int8 quantisation takes its activation scale over the whole batch, so neighbours change scores. Here
-weights are 8-bit in blocks and activations are quantised row by row inside onnxruntime's ``MatMulNBits``
-(``accuracy_level=4``); embeddings are int8 with one scale a row, in standard operators.
+Dynamic int8 quantisation takes its activation scale over the whole batch, so neighbours change scores. BERT
+classifiers are therefore written by `training.int8_bert`, which quantises activations row by row. For any other
+architecture the exported graph is quantised: weights are 8-bit in blocks and activations are quantised row by row
+inside onnxruntime's ``MatMulNBits`` (``accuracy_level=4``), which is about three times as slow; embeddings are int8
+with one scale a row, in standard operators.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from model.engine import OnnxEngine
+from training import int8_bert
 from training.errors import ParityError
 
 OPSET: Final = 20
@@ -72,6 +75,20 @@ def export_fp32(model: PreTrainedModel, path: Path) -> None:
             )
     finally:
         exporter.setLevel(level)
+
+
+def export_int8(model: PreTrainedModel, fp32: Path, path: Path) -> None:
+    """Write the int8 ONNX file that is served, with the inputs of `export_fp32`.
+
+    Args:
+        model: a sequence classifier in evaluation mode.
+        fp32: what `export_fp32` wrote of it.
+        path: the file; its folder is made.
+    """
+    if int8_bert.supports(model):
+        int8_bert.write_int8_bert(model, path)
+    else:
+        quantise_int8(fp32, path)
 
 
 def quantise_int8(source: Path, target: Path) -> None:
