@@ -34,8 +34,9 @@ _COMMANDS: Final = {
     "label": ("serving.label_command", "label", "label a file of feedback"),
     "diff": ("serving.diff_command", "diff", "compare the labels of two files"),
     "serve": ("serving.serve_command", "serve", "answer over HTTP"),
-    "train": ("training.commands", "train", "fine-tune a base into a bundle (extra: train)"),
-    "evaluate": ("training.commands", "evaluate", "measure a bundle on labelled records (extra: train)"),
+    "train": ("training.train_command", "train", "fine-tune a base into a bundle (extra: train)"),
+    "evaluate": ("training.evaluate_command", "evaluate", "measure a bundle on labelled records (extra: train)"),
+    "release": ("training.release_command", "release", "hold a candidate to the release gate (extra: train)"),
     "pretrain": ("training.commands", "pretrain_encoder", "pretrain an encoder from text (extra: train)"),
     "data": ("data.commands", "data", "check and count the corpus, join public rows"),
 }

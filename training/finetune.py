@@ -35,6 +35,8 @@ from training.augment import Augmentation, AugmentedDataset
 from training.dataset import Record, check_records, targets, to_dataset
 from training.errors import ConfigError
 from training.losses import HeadLoss, head_losses
+from training.processes import count as process_count
+from training.progress import check_trackers, on_terminal, show_progress
 
 logger = logging.getLogger(__name__)
 
@@ -270,12 +272,11 @@ def finetune(
             optimizers=(_optimizer(model, new_layers, config), None),
             callbacks=[EarlyStoppingCallback(config.patience)] if config.patience else None,
         )
+        show_progress(trainer)
         trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")) or None)
     history = [e for e in trainer.state.log_history if "eval_overall" in e]
-    for entry in history:
-        logger.info(
-            "epoch %.0f: %s", entry["epoch"], {k: round(v, 3) for k, v in entry.items() if k.startswith("eval_")}
-        )
+    if history and history[-1]["epoch"] < config.epochs:
+        logger.info("stopped early: %d epochs without a better validation", config.patience)
     plain = trainer.accelerator.unwrap_model(
         trainer.model, keep_fp32_wrapper=False
     )  # autocast would end up in the ONNX
@@ -283,7 +284,7 @@ def finetune(
 
 
 def _arguments(config: FinetuneConfig, folder: Path, n_train: int) -> TrainingArguments:
-    steps = math.ceil(n_train / config.batch_size) * config.epochs
+    steps = math.ceil(n_train / (config.batch_size * process_count())) * config.epochs
     return TrainingArguments(
         output_dir=str(folder),
         num_train_epochs=config.epochs,
@@ -299,7 +300,7 @@ def _arguments(config: FinetuneConfig, folder: Path, n_train: int) -> TrainingAr
         metric_for_best_model="overall",
         greater_is_better=True,
         logging_steps=100,
-        report_to=config.report_to,
+        report_to=check_trackers(config.report_to),
         bf16=config.bf16,
         use_cpu=not torch.cuda.is_available(),
         seed=config.seed,
@@ -307,7 +308,7 @@ def _arguments(config: FinetuneConfig, folder: Path, n_train: int) -> TrainingAr
         train_sampling_strategy="group_by_length",
         dataloader_pin_memory=False,
         label_names=["labels"],
-        disable_tqdm=not logger.isEnabledFor(logging.INFO),
+        disable_tqdm=not on_terminal(),
     )
 
 

@@ -84,8 +84,8 @@ def test_sixty_rows_become_a_bundle_that_answers(bundle: Path, run_fankui: RunFa
         "model_version",
     }  # fmt: skip
     provenance = open_bundle(bundle).provenance
-    assert provenance["rows"] == {"train": 39, "validation": 6, "calibration": 15}
-    assert len((bundle / "training_rows.txt").read_text("utf-8").split()) == 39
+    assert provenance["rows"] == {"train": 42, "validation": 18, "calibration": 18}
+    assert len((bundle / "training_rows.txt").read_text("utf-8").split()) == 42
     assert provenance["config"]["learning_rate"] == 5e-3 and provenance["versions"]["torch"] == torch.__version__
 
 
@@ -128,16 +128,15 @@ def test_one_batch_can_be_learned_by_heart(tiny_base: Path) -> None:
 
 
 def test_unknown_base_and_small_data_are_named(run_fankui: RunFankui, tmp_path: Path) -> None:
-    (tmp_path / "few.jsonl").write_text('{"text": "好", "topics": []}\n', "utf-8")
-    done = run_fankui("train", "--data", str(tmp_path / "few.jsonl"), "--out", str(tmp_path / "o"))
+    (tmp_path / "few.tsv").write_text("好\t很好\n坏\t很坏\n", "utf-8")
+    done = run_fankui("train", "--data", str(tmp_path / "few.tsv"), "--out", str(tmp_path / "o"))
     assert done.returncode == 3 and "too few" in done.stderr and "Traceback" not in done.stderr
-    (tmp_path / "rows.jsonl").write_text(
-        "\n".join(json.dumps({"text": f"好{n}", "topics": []}) for n in range(60)), "utf-8"
-    )
+    (tmp_path / "rows.tsv").write_text("".join(f"{'好坏'[n % 2]}\t句子{n}\n" for n in range(60)), "utf-8")
     done = run_fankui(
-        "train", "--data", str(tmp_path / "rows.jsonl"), "--base", str(tmp_path), "--out", str(tmp_path / "o")
+        "train", "--data", str(tmp_path / "rows.tsv"), "--base", str(tmp_path), "--out", str(tmp_path / "o")
     )
     assert done.returncode == 3 and str(tmp_path) in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "o").exists() and not (tmp_path / "o.work").exists()
 
 
 def test_evaluate_prints_and_writes_figures(run_fankui: RunFankui, tmp_path: Path) -> None:
