@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -83,6 +84,12 @@ def merge_windows(head: Head, windows: Array) -> Array:
     return np.asarray(windows.mean(axis=0))
 
 
+@lru_cache(maxsize=64)
+def _escalating(names: tuple[str, ...], escalate: tuple[str, ...]) -> npt.NDArray[np.bool_]:
+    """Which labels escalate: (n_labels,) bool."""
+    return np.isin(names, escalate)
+
+
 def _one_hot(columns: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.int64]:
     return np.asarray(columns[:, None] == np.arange(n), dtype=np.int64)
 
@@ -102,7 +109,7 @@ def choose(head: Head, decision: HeadDecision, p: Array) -> npt.NDArray[np.int64
         return (p >= np.array(decision.thresholds)).astype(np.int64)
     if decision.escalate_threshold is None:
         return _one_hot(p.argmax(axis=1), p.shape[1])
-    escalating = np.isin(head.names, head.escalate)
+    escalating = _escalating(head.names, head.escalate)
     up = p[:, escalating].sum(axis=1) >= decision.escalate_threshold
     allowed = np.where(up[:, None], escalating[None, :], ~escalating[None, :])
     return _one_hot(np.where(allowed, p, -1.0).argmax(axis=1), p.shape[1])
@@ -119,7 +126,7 @@ def confidence(head: Head, decision: HeadDecision, p: Array, chosen: npt.NDArray
         return np.asarray(np.where(chosen == 1, p, 1 - p).min(axis=1))
     if decision.escalate_threshold is None:
         return np.asarray((p * chosen).sum(axis=1))
-    escalating = np.isin(head.names, head.escalate)
+    escalating = _escalating(head.names, head.escalate)
     side = p[:, escalating].sum(axis=1)
     return np.asarray(np.where((chosen * escalating).sum(axis=1) == 1, 1.0, 1 - side))
 
@@ -135,6 +142,7 @@ class Decider:
 
     def __init__(self, taxonomy: Taxonomy, decisions: Mapping[str, HeadDecision], model_version: str) -> None:
         self._taxonomy, self._decisions, self._version = taxonomy, decisions, model_version
+        self._slices, self._logit_names = taxonomy.slices, taxonomy.logit_names
 
     def probabilities(self, logits: npt.NDArray[np.float32], owners: Sequence[int], n: int) -> Array:
         """Calibrated probabilities a text: window logits (n_windows, n_logits) to (n, n_logits).
@@ -182,28 +190,34 @@ class Decider:
             if decision.review_below > 0:
                 sure = confidence(head, decision, p[:, where], chosen[:, where])
                 review[head.name] = sure / decision.review_below
-        return [
-            self._prediction(p[row], chosen[row], {name: float(v[row]) for name, v in review.items()})
-            for row in range(len(p))
-        ]
+        reasons = self._review_reasons(review, len(p))
+        scores, given = np.round(p, 4).tolist(), chosen.tolist()
+        return [self._prediction(*row) for row in zip(scores, given, reasons, strict=True)]
 
-    def _prediction(self, p: Array, chosen: npt.NDArray[np.int64], sureness: Mapping[str, float]) -> Prediction:
+    def _review_reasons(self, sureness: Mapping[str, Array], n: int) -> list[str | None]:
+        """For each of n texts the least sure head as a reason for review, or None."""
+        if not sureness:
+            return [None] * n
+        names, table = list(sureness), np.stack(list(sureness.values()))
+        worst, least = table.argmin(axis=0).tolist(), table.min(axis=0).tolist()
+        return [f"low_confidence:{names[at]}" if low < 1.0 else None for at, low in zip(worst, least, strict=True)]
+
+    def _prediction(self, p: list[float], chosen: list[int], reason: str | None) -> Prediction:
         labels: dict[str, LabelValue] = {}
         scores: dict[str, dict[str, float] | float] = {}
         for head in self._taxonomy.heads:
-            where = self._taxonomy.slices[head.name]
+            where = self._slices[head.name]
             own, given = p[where], chosen[where]
             if head.kind == "multi_label":
                 labels[head.name] = [name for name, yes in zip(head.names, given, strict=True) if yes]
                 if head.parent is None:
-                    scores[head.name] = {name: round(float(x), 4) for name, x in zip(head.names, own, strict=True)}
+                    scores[head.name] = dict(zip(head.names, own, strict=True))
             elif head.kind == "binary":
                 labels[head.name] = bool(given[0])
-                scores[head.name] = round(float(own[0]), 4)
+                scores[head.name] = own[0]
             else:
-                labels[head.name] = head.names[int(given.argmax())]
-                scores[head.name] = round(float(own[int(given.argmax())]), 4)
-        everything = {name: round(float(x), 4) for name, x in zip(self._taxonomy.logit_names, p, strict=True)}
-        worst = min(sureness, key=lambda name: sureness[name], default=None)
-        reason = f"low_confidence:{worst}" if worst is not None and sureness[worst] < 1.0 else None
+                at = given.index(max(given))
+                labels[head.name] = head.names[at]
+                scores[head.name] = own[at]
+        everything = dict(zip(self._logit_names, p, strict=True))
         return Prediction(labels, scores, everything, reason is not None, reason, self._version)
