@@ -1,8 +1,8 @@
 """Run a behavioural suite (CheckList, Ribeiro et al. 2020, https://arxiv.org/abs/2005.04118) against a classifier.
 
 Minimum functionality cases hold what the annotation guide makes certain; directional cases say how a decision must move
-when something is added; invariance cases change nothing that matters. The invariances also run over any texts, with the
-changes of `training.perturbations`.
+when something is added; invariance cases change nothing that matters. `training.flips` runs the invariances over any
+texts.
 """
 
 from __future__ import annotations
@@ -14,22 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, cast
 
-import numpy as np
-
 from data.taxonomy import Taxonomy
-from data.text import MAX_CHARACTERS
 from model.classifier import Classifier
 from model.decision import Prediction
 from training.errors import DataError
-from training.evaluate import Decided, classify_records
-from training.perturbations import PERTURBATIONS
-from training.resampling import wilson
 
 SUITE_FILE: Final = Path("tests") / "behaviour" / "suite.jsonl"
 
 _HEADS_OF_SUITE: Final = ("topics", "urgency", "handling", "sentiment", "churn_risk")
-_HELD_HEADS: Final = ("topics", "urgency")
-_EXAMPLES: Final = 3
 
 
 @dataclass(frozen=True)
@@ -65,15 +57,6 @@ def suite_path() -> Path:
 def suite_fits(taxonomy: Taxonomy) -> bool:
     """Whether a taxonomy has the heads that the suite's cases speak of."""
     return {head.name for head in taxonomy.heads} >= set(_HEADS_OF_SUITE)
-
-
-def held_heads(taxonomy: Taxonomy) -> list[str]:
-    """Heads that a perturbation must leave alone: topics and urgency, or all heads of another taxonomy.
-
-    Sentiment is not held: an emoji or a kind word may be part of it.
-    """
-    names = [head.name for head in taxonomy.heads if head.parent is None]
-    return [name for name in names if name in _HELD_HEADS] or names
 
 
 def read_suite(path: Path) -> list[dict[str, Any]]:
@@ -171,52 +154,12 @@ def failures(results: Sequence[CaseResult]) -> list[dict[str, Any]]:
     return rows
 
 
-def flips(classifier: Classifier, texts: Sequence[str], decided: Decided) -> dict[str, dict[str, Any]]:
-    """Perturb texts and count what is decided differently.
-
-    A text that a perturbation leaves as it is, or leaves blank, does not count for it.
-
-    Args:
-        classifier: the one that is judged.
-        texts: any texts that hold to the limits.
-        decided: (n, n_logits) 0/1, what it says of them unperturbed.
-
-    Returns:
-        By perturbation ``{"n", "heads": {head: flips}, "flips", "rate", "interval", "examples"}``. A flip at the top
-        level is one in any of `held_heads`; ``examples`` are up to three of them as (text, perturbed).
-    """
-    taxonomy = classifier.taxonomy
-    held = held_heads(taxonomy)
-    result: dict[str, dict[str, Any]] = {}
-    for name, perturb in PERTURBATIONS.items():
-        changed = {number: perturb(text) for number, text in enumerate(texts)}
-        changed = {n: t for n, t in changed.items() if t.strip() and t != texts[n] and len(t) <= MAX_CHARACTERS}
-        if not changed:
-            continue
-        numbers = list(changed)
-        after = classify_records(classifier, [{"text": text} for text in changed.values()]).decided
-        differs = after != decided[numbers]
-        by_head = {head.name: differs[:, taxonomy.slices[head.name]].any(axis=1) for head in taxonomy.heads}
-        flipped = np.any([by_head[head] for head in held], axis=0)
-        count, n = int(flipped.sum()), len(numbers)
-        examples = [(texts[numbers[row]], changed[numbers[row]]) for row in np.flatnonzero(flipped)[:_EXAMPLES]]
-        result[name] = {
-            "n": n,
-            "heads": {head: int(each.sum()) for head, each in by_head.items()},
-            "flips": count,
-            "rate": count / n,
-            "interval": wilson(count, n),
-            "examples": examples,
-        }
-    return result
-
-
 def format_behaviour(rates: Mapping[str, Mapping[str, float]], flipped: Mapping[str, Mapping[str, Any]]) -> str:
     """Pass rates of the suite by kind and flip rates by set, in plain text.
 
     Args:
         rates: of `pass_rates`; may be empty.
-        flipped: of `flips`, by name of the set.
+        flipped: of `training.flips.flips`, by name of the set.
     """
     lines = ["behaviour"]
     for name, row in rates.items():

@@ -147,19 +147,19 @@ def format_table(title: str, columns: Mapping[str, Mapping[str, Any]]) -> str:
     names = list(columns)
     reports = list(columns.values())
     lines = [f"{title} (n = {reports[0]['n']}; 95 % bootstrap intervals)"]
-    lines.append("  " + f"{'':<30}" + "".join(f"{name:<26}" for name in names))
+    lines.append("  " + f"{'':<33}" + "".join(f"{name:<26}" for name in names))
     for head, first in reports[0]["heads"].items():
         entries = [report["heads"].get(head, {}) for report in reports]
         for figure in ("macro_f1", "quadratic_kappa"):
             if figure in first:
-                lines.append("  " + f"{head + ' ' + figure:<30}" + "".join(f"{_cell(e, figure):<26}" for e in entries))
+                lines.append("  " + f"{head + ' ' + figure:<33}" + "".join(f"{_cell(e, figure):<26}" for e in entries))
         for figure in ("recall", "recall_with_review", "predicted_share", "true_share"):
             if "escalation" in first:
                 cells = [f"{e['escalation'][figure]:.3f}" if "escalation" in e else "-" for e in entries]
-                lines.append("  " + f"{'  escalated ' + figure:<30}" + "".join(f"{cell:<26}" for cell in cells))
+                lines.append("  " + f"{'  escalated ' + figure:<33}" + "".join(f"{cell:<26}" for cell in cells))
         cells = [f"{e['calibration_error']:.3f}" if "calibration_error" in e else "-" for e in entries]
-        lines.append("  " + f"{head + ' calibration error':<30}" + "".join(f"{cell:<26}" for cell in cells))
-    lines.append("  " + f"{'review rate':<30}" + "".join(f"{r['review_rate']:<26.3f}" for r in reports))
+        lines.append("  " + f"{head + ' calibration error':<33}" + "".join(f"{cell:<26}" for cell in cells))
+    lines.append("  " + f"{'review rate':<33}" + "".join(f"{r['review_rate']:<26.3f}" for r in reports))
     return "\n".join(lines)
 
 

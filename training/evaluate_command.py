@@ -57,8 +57,9 @@ def _parser() -> argparse.ArgumentParser:
 def evaluate(argv: list[str]) -> int:
     """Run ``fankui evaluate``; returns the exit code."""
     args = _parser().parse_args(argv)
+    check_folders(args.report, args.json)
     from model.classifier import Classifier
-    from training.behaviour import read_suite, suite_path
+    from training.behaviour import read_suite, suite_fits, suite_path
     from training.evaluate import classify_records
     from training.evaluation import evaluate_behaviour, evaluate_set, header, rival_bundle, without_texts
 
@@ -66,7 +67,8 @@ def evaluate(argv: list[str]) -> int:
     taxonomy = classifier.taxonomy
     other = Classifier.load(args.against) if args.against else None
     sets = read_sets([*args.files, *args.data], args.fold, taxonomy)
-    cases = read_suite(args.suite or suite_path()) if args.behaviour else []
+    suited = args.behaviour and (args.suite or suite_fits(taxonomy))
+    cases = read_suite(args.suite or suite_path()) if suited else []
     linear = _linear(args, taxonomy, list(sets.values())) if other is None else None
     evaluation: dict[str, Any] = {**header(classifier), "sets": {}}
     if other is not None:
@@ -84,6 +86,19 @@ def evaluate(argv: list[str]) -> int:
         _print_behaviour(evaluation["behaviour"])
     _write(without_texts(evaluation) if args.no_texts else evaluation, taxonomy, args.report, args.json)
     return 0
+
+
+def check_folders(*files: Path | None) -> None:
+    """Say so before the work begins, not after it, when a file cannot be written where it is wanted.
+
+    Raises:
+        ConfigError: a file's folder is not there.
+    """
+    from training.errors import ConfigError
+
+    for path in files:
+        if path is not None and not path.absolute().parent.is_dir():
+            raise ConfigError(f"{path} cannot be written: there is no folder {path.absolute().parent}")
 
 
 def read_sets(files: Sequence[Path], fold: str | None, taxonomy: Taxonomy) -> dict[str, list[Record]]:

@@ -13,10 +13,11 @@ import numpy.typing as npt
 from data.taxonomy import Head, Taxonomy
 from model.classifier import Classifier
 from training import metrics
-from training.behaviour import failures, flips, pass_rates, run_suite, suite_fits
+from training.behaviour import failures, pass_rates, run_suite, suite_fits
 from training.compare import aligned, compare, shared_heads
 from training.dataset import Record, check_records, targets
 from training.evaluate import Answers, Decided, classify_records, judge
+from training.flips import flips
 from training.mistakes import missed_escalations, worst_errors
 from training.resampling import Array, interval, label_scores_of, label_statistics, resampled_sums
 from training.slices import slice_figures

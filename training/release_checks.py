@@ -13,10 +13,11 @@ import numpy.typing as npt
 
 from data.taxonomy import Taxonomy
 from model.classifier import Classifier
-from training.behaviour import flips, pass_rates, run_suite
+from training.behaviour import pass_rates, run_suite
 from training.compare import found_difference, primary_difference
 from training.dataset import Record, targets
 from training.evaluate import Answers, judge
+from training.flips import flips
 from training.resampling import primary_figure
 from training.train import record_id
 

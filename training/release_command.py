@@ -43,9 +43,13 @@ def _parser() -> argparse.ArgumentParser:
 def release(argv: list[str]) -> int:
     """Run ``fankui release``; returns 0 when all checks passed, 1 when one failed."""
     args = _parser().parse_args(argv)
+    from training.evaluate_command import check_folders
+
+    check_folders(None if args.json in (None, "-") else Path(args.json))
     from model.bundle import open_bundle
     from training.behaviour import read_suite, suite_fits, suite_path
-    from training.release import judge_candidate, put_in_place
+    from training.placing import put_in_place
+    from training.release import judge_candidate
 
     taxonomy = open_bundle(args.candidate).taxonomy
     cases = read_suite(args.suite or suite_path()) if suite_fits(taxonomy) else []

@@ -23,8 +23,9 @@ from model.classifier import Classifier
 from model.errors import BundleMissing
 from training.behaviour import read_suite, suite_path
 from training.errors import ConfigError
+from training.placing import RESULT_FILE, put_in_place
 from training.recipe import authored_split
-from training.release import RESULT_FILE, judge_candidate, put_in_place
+from training.release import judge_candidate
 from training.release_checks import Margins
 
 if TYPE_CHECKING:
@@ -182,7 +183,8 @@ def test_release_command_says_what_it_did(tmp_path: Path, current: Path, run_fan
 KILLED = """
 import json, sys
 from pathlib import Path
-from training.release import GateResult, put_in_place
+from training.placing import put_in_place
+from training.release import GateResult
 from training.release_checks import Margins
 candidate, over, new, old = sys.argv[1:]
 print("ready", flush=True)

@@ -9,8 +9,9 @@ from data.corpus import read_split
 from data.taxonomy import Head, Label, Taxonomy
 from data.text import normalise
 from model.classifier import Classifier
-from training.behaviour import flips, held_heads, suite_fits
+from training.behaviour import suite_fits
 from training.evaluate import classify_records
+from training.flips import flips, held_heads
 from training.perturbations import PERTURBATIONS, full_width, no_punctuation, order_number, polite, traditional
 
 

@@ -11,7 +11,7 @@ import pytest
 from data.taxonomy import Head, Label, Taxonomy
 from training.dataset import targets
 from training.evaluate import Answers
-from training.release import exchange
+from training.placing import exchange
 from training.release_checks import Check, Margins, flip_share, impossible_answers, learned_check, quality_checks
 
 TOPICS = Head("topics", "multi_label", (Label("a"), Label("b")), empty_set="other")
