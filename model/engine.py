@@ -12,8 +12,38 @@ import onnxruntime
 
 from model.errors import BundleError, EngineError
 
-TOKENS_PER_BATCH: Final = 4096
-"""Padded pieces in one run of the session at most."""
+TOKENS_PER_RUN: Final = 512
+"""Padded pieces in one run of the session at most: about as many as keep its tensors in a core's cache."""
+
+_RUN_COST: Final = 12
+"""What starting a run costs, in padded pieces."""
+
+
+def runs_of(lengths: Sequence[int], budget: int = TOKENS_PER_RUN, run_cost: int = _RUN_COST) -> list[list[int]]:
+    """Divide windows into runs so that padding and the number of runs together cost least.
+
+    Args:
+        lengths: pieces of each window.
+        budget: padded pieces in one run at most; a longer window runs alone.
+        run_cost: what a run costs beyond its padded pieces, in pieces.
+
+    Returns:
+        Positions of the windows of each run, from the shortest windows to the longest.
+    """
+    order = sorted(range(len(lengths)), key=lambda position: lengths[position])
+    least, begins = [0], [0]  # of the first windows: what they cost at least, and where their last run begins
+    for end in range(1, len(order) + 1):
+        longest = lengths[order[end - 1]]
+        first = max(0, end - max(1, budget // max(1, longest)))
+        begin = min(range(first, end), key=lambda at: least[at] + (end - at) * longest)
+        least.append(least[begin] + (end - begin) * longest + run_cost)
+        begins.append(begin)
+    runs: list[list[int]] = []
+    end = len(order)
+    while end:
+        runs.append(order[begins[end] : end])
+        end = begins[end]
+    return runs[::-1]
 
 
 class OnnxEngine:
@@ -42,8 +72,8 @@ class OnnxEngine:
     def run(self, windows: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
         """Logits of windows, in the order given.
 
-        Windows of like length are run together, so that little is padded; the result of a window does not
-        depend on its neighbours beyond float32 rounding.
+        Windows of like length are run together, so that little is padded; what is said of a window does not depend
+        on the others.
 
         Args:
             windows: piece ids.
@@ -54,18 +84,13 @@ class OnnxEngine:
         Raises:
             EngineError: onnxruntime failed.
         """
-        order = sorted(range(len(windows)), key=lambda number: len(windows[number]))
-        parts: list[npt.NDArray[np.float32]] = []
-        begin = 0
-        while begin < len(order):
-            end = begin + 1
-            while end < len(order) and (end + 1 - begin) * len(windows[order[end]]) <= TOKENS_PER_BATCH:
-                end += 1
-            parts.append(self._run_padded([windows[number] for number in order[begin:end]]))
-            begin = end
+        runs = runs_of([len(window) for window in windows])
+        parts = [self._run_padded([windows[position] for position in run]) for run in runs]
+        if len(parts) == 1 and runs[0] == list(range(len(windows))):
+            return parts[0]
         logits = np.concatenate(parts)
         result = np.empty_like(logits)
-        result[order] = logits
+        result[[position for run in runs for position in run]] = logits
         return result
 
     def _run_padded(self, windows: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
