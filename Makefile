@@ -26,7 +26,8 @@ serve: $(SERVE)/ready ## set up and start the service on PORT
 test: $(DEV)/ready ## set up and run the tests
 	$(DEV)/bin/python -m pytest -m "not slow"
 
-test-all: $(DEV)/ready ## the slow tests
+test-all: $(DEV)/ready ## the slow tests, with a Ray cluster of two nodes
+	$(DEV)/bin/python -m pip install $(PIP_OPTIONS) --editable ".[ray]"
 	$(DEV)/bin/python -m pytest -m slow
 
 check: $(DEV)/ready ## lint, types, layers, corpus
@@ -48,6 +49,9 @@ train: $(DEV)/ready ## make a bundle from the committed encoder and corpus
 
 bench: $(DEV)/ready ## print the benchmark tables
 	$(DEV)/bin/python -m benchmarks.engine
+	$(DEV)/bin/python -m benchmarks.label
+	$(DEV)/bin/python -m benchmarks.label --memory
+	$(DEV)/bin/python -m benchmarks.label --kill-run
 
 clean:
 	rm -rf $(SERVE) $(DEV) build dist *.egg-info

@@ -94,8 +94,9 @@ class FormatUnknown(TableError):
 
     code = "format_unknown"
 
-    def __init__(self, name: str, known: Iterable[str]) -> None:
-        super().__init__(f"{name}: no known table format; the name must end in one of {', '.join(known)}")
+    def __init__(self, name: str, known: Iterable[str], hint: str | None = None) -> None:
+        advice = hint or f"the name must end in one of {', '.join(known)}, or --input-format or --output-format says it"
+        super().__init__(f"{name}: no known table format; {advice}")
 
 
 class TableDamaged(TableError):

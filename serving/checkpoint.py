@@ -184,11 +184,16 @@ def read_json(path: Path) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
+def json_bytes(values: Mapping[str, Any]) -> bytes:
+    """A JSON object for people and programs; half a surrogate pair, which UTF-8 cannot hold, as an escape."""
+    return (json.dumps(values, ensure_ascii=False, indent=1) + "\n").encode("utf-8", "backslashreplace")
+
+
 def write_json(path: Path, values: Mapping[str, Any]) -> None:
     """Write a JSON object so that it is there whole or not at all."""
     beside = path.with_name(path.name + ".tmp")
-    with beside.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(values, ensure_ascii=False, indent=1) + "\n")
+    with beside.open("wb") as file:
+        file.write(json_bytes(values))
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)

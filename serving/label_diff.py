@@ -168,7 +168,8 @@ def labels_in(value: Any) -> Labels:
 def _keyed(table: Table, keys: Sequence[str], texts: Sequence[str]) -> Iterator[tuple[str, Row]]:
     for row in table.rows():
         if not isinstance(row, Reject):
-            yield text_of(row.cells, keys) or text_of(row.cells, texts), row
+            # CSV has ' before what Excel would run; the other formats have not
+            yield text_of(row.cells, keys) or text_of(row.cells, texts).removeprefix("'"), row
 
 
 def _pairs(old: Iterator[tuple[str, Row]], new: Iterator[tuple[str, Row]]) -> Iterator[tuple[Row | None, Row | None]]:

@@ -50,10 +50,18 @@ class LabelInput:
         self.notices = list(self.table.report.notices)
         self.text_columns = self._chosen(text_column)
         if text_column is None:
-            self.notices.append(f"text column guessed: {self.text_columns[0]}; --text-column names another")
+            self.notices.append(self._guessed(self.text_columns[0]))
         self._sheets = self._labelled_sheets()
         if id_column is not None and id_column not in self.table.columns:
             raise ColumnMissing(id_column, self.table.columns)
+
+    def _guessed(self, name: str) -> str:
+        if guess_text_column([name], exact=True) is None and self.table.columns == (name,) and self.table.has_header:
+            return (
+                f"the only column is taken for the text; its name is {name!r}: if that is a text, put a line with a "
+                "name above it"
+            )
+        return f"text column guessed: {name}; --text-column names another"
 
     def _chosen(self, asked: str | None) -> tuple[str, ...]:
         if asked is None:  # a cover sheet of one column must not win over a sheet that names its text

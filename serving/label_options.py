@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from data.tables import ReadOptions
+from data.tables import FileFormat, ReadOptions
 from serving.labelling import WINDOW_ROWS
 
 
@@ -18,7 +18,7 @@ class LabelOptions:
         text_column: a column, several joined by ``+``, or None to guess.
         id_column: must be there.
         read: how to read the input.
-        output_encoding: codec of CSV and TSV.
+        output_encoding: codec of CSV and TSV; None for a byte order mark in CSV, which Chinese Excel needs.
         privacy: ``keep`` writes texts as they came, ``mask`` masks them; labels are of the text as it came.
         window_rows: rows between two checkpoints.
         restart: forget finished and unfinished work.
@@ -27,10 +27,14 @@ class LabelOptions:
     text_column: str | None = None
     id_column: str | None = None
     read: ReadOptions = field(default_factory=ReadOptions)
-    output_encoding: str = "utf-8"
+    output_encoding: str | None = None
     privacy: str = "keep"
     window_rows: int = WINDOW_ROWS
     restart: bool = False
+
+    def encoding_for(self, form: FileFormat) -> str:
+        """The codec of an output of that format."""
+        return self.output_encoding or ("utf-8-sig" if form.kind == "csv" else "utf-8")
 
     def masked(self) -> Callable[[str], str]:
         """What a text becomes in the output."""

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import glob
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Final
 
 from data.errors import TableError
 from data.tables import FileFormat, format_of
 from data.tables.formats import is_table
-from serving.checkpoint import hold
 from serving.label_errors import LabellingError
 
 PIPE: Final = "-"
 _OWN_SUFFIXES: Final = (".rejects.jsonl", ".run.json")
-_HEAD: Final = 4096
-_CHUNK: Final = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -58,37 +52,83 @@ def plan(
         LabellingError: there is no input, or inputs and output do not go together.
         TableError: a format is not known.
     """
-    found = [pair for given in inputs for pair in _expanded(given, input_kind)]
+    for url in (place for place in (*inputs, output or "") if "://" in place):
+        raise LabellingError(f"{url} is a URL; --engine ray reads and writes URLs, the local engine paths only")
+    found = [pair for given in inputs for pair in expanded(given, input_kind, output)]
     if not found:
         raise LabellingError(f"no tables in {', '.join(inputs)}")
     if output is None:
         return [_to_pipe(path, input_kind, output_kind) for path, _ in found]
+    if output == PIPE and len(found) > 1:
+        raise LabellingError(f"standard output takes one input, here are {len(found)}; -o labelled/ takes them all")
     to_folder = output != PIPE and (output.endswith("/") or Path(output).is_dir())
     if not to_folder and (len(found) > 1 or any(Path(given).is_dir() for given in inputs)):
         raise LabellingError(f"{len(found)} inputs need a folder to go to: -o {output.rstrip('/')}/")
     tasks = [_task(path, inside, output, to_folder, input_kind, output_kind) for path, inside in found]
     outputs = [task.output for task in tasks if task.output is not None]
     if len(set(outputs)) < len(outputs):
-        raise LabellingError("two inputs of the same name would go to one output; label their folders one by one")
+        doubled = next(path for path in outputs if outputs.count(path) > 1)
+        raise LabellingError(f"two inputs would both go to {doubled}; label them one by one, into folders of their own")
     return tasks
 
 
-def _expanded(given: str, kind: str | None) -> list[tuple[Path, Path]]:
+def expanded(given: str, kind: str | None, output: str | None) -> list[tuple[Path, Path]]:
+    """The files that a path, a folder or a pattern means, each with its name inside the folder.
+
+    Args:
+        given: what the person said.
+        kind: a format that files of a pattern have, whatever their names say.
+        output: where labels go; when it is a folder inside the one given, what lies in it is no input.
+    """
     path = Path(given)
-    if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if _is_input(file, path))
-        return [(file, file.relative_to(path)) for file in files]
-    if path.exists() or not glob.has_magic(given):
+    if not path.is_dir() and (path.exists() or not glob.has_magic(given)):
         return [(path, Path(path.name))]
-    # pathlib's own glob takes no absolute pattern
-    matches = sorted(Path(match) for match in glob.glob(given, recursive=True))  # noqa: PTH207
-    return [(match, Path(match.name)) for match in matches if match.is_file() and (kind or _is_input(match, None))]
+    if path.is_dir():
+        root, files = path, [file for file in path.rglob("*") if _is_input(file, path)]
+    else:
+        root = _before_magic(path)
+        # pathlib's own glob takes no absolute pattern
+        matches = [Path(match) for match in glob.glob(given, recursive=True)]  # noqa: PTH207
+        files = [match for match in matches if match.is_file() and (kind or _is_input(match, None))]
+    own = Path(output).resolve() if output else None
+    if own and own != root.resolve() and own.is_relative_to(root.resolve()):
+        files = [file for file in files if not file.resolve().is_relative_to(own)]
+    return [(file, file.relative_to(path) if path.is_dir() else Path(file.name)) for file in sorted(files)]
+
+
+def _before_magic(pattern: Path) -> Path:
+    parts = list(itertools.takewhile(lambda part: not glob.has_magic(part), pattern.parts))
+    return Path(*parts)
+
+
+def passed_over(inputs: Sequence[str]) -> list[Path]:
+    """Files in the folders given that are no tables by their names; a person may have meant them."""
+    folders = [Path(given) for given in inputs if Path(given).is_dir()]
+    return sorted(
+        file
+        for folder in folders
+        for file in folder.rglob("*")
+        if not _is_input(file, folder) and _is_visible(file.relative_to(folder)) and file.is_file()
+    )
+
+
+def _is_visible(within: PurePath) -> bool:
+    return not any(part.startswith(".") or part.endswith(".work") for part in within.parts) and not (
+        within.name.endswith(_OWN_SUFFIXES)
+    )
 
 
 def _is_input(file: Path, root: Path | None) -> bool:
-    parts = file.relative_to(root).parts if root else (file.name,)
-    hidden = any(part.startswith(".") or part.endswith(".work") for part in parts)
-    return file.is_file() and is_table(file) and not hidden and not file.name.endswith(_OWN_SUFFIXES)
+    return is_input_name(file.relative_to(root) if root else Path(file.name)) and file.is_file()
+
+
+def is_input_name(within: PurePath) -> bool:
+    """Whether a file in a folder is a table to label: not hidden, and nothing that labelling itself wrote.
+
+    Args:
+        within: its path inside the folder.
+    """
+    return is_table(Path(within)) and _is_visible(within)
 
 
 def _task(
@@ -99,8 +139,8 @@ def _task(
     form = _form(path, input_kind)
     target = Path(output) / inside if to_folder else Path(output)
     target = target.resolve() if target.is_symlink() else target
-    if to_folder and output_kind:
-        target = target.with_name(_stem(target.name) + f".{output_kind}")
+    if to_folder:
+        target = target.with_name(output_name(target.name, output_kind))
     if target.exists() and (not target.is_file() or target.samefile(path)):
         raise LabellingError(f"{target} cannot be the output: it is the input itself, or no plain file")
     if to_folder:
@@ -123,50 +163,15 @@ def _form(path: Path, kind: str | None) -> FileFormat:
     return format_of(path, kind)
 
 
-def _stem(name: str) -> str:
-    while Path(name).suffix and is_table(Path(name)):
-        name = Path(name).stem
-    return name
-
-
-@contextlib.contextmanager
-def standard_input_as_file(output: str | None, kind: str | None) -> Iterator[tuple[Path, str]]:
-    """Standard input, copied into a file beside the output (or a temporary one), and its format.
-
-    It is read twice (codec, then rows), and a run that is killed finds it unchanged when it gets the same again.
+def output_name(name: str, kind: str | None) -> str:
+    """What a file in an output folder is called.
 
     Args:
-        output: as `plan` takes it.
-        kind: the format; found by the first bytes where None.
-
-    Raises:
-        RunInProgress: another process has its standard input there.
+        name: of the input.
+        kind: format of the outputs; that of the input where None.
     """
-    if output is None or output == PIPE:
-        with tempfile.NamedTemporaryFile(prefix="fankui-") as temporary:
-            shutil.copyfileobj(sys.stdin.buffer, temporary, _CHUNK)
-            temporary.flush()
-            yield Path(temporary.name), kind or _kind_by_content(Path(temporary.name))
-        return
-    path = Path(output + ".stdin")
-    with path.open("ab") as file:
-        hold(file, Path(output))
-        file.truncate(0)
-        shutil.copyfileobj(sys.stdin.buffer, file, _CHUNK)
-        file.flush()
-        try:
-            yield path, kind or _kind_by_content(path)
-        finally:
-            path.unlink()
-
-
-def _kind_by_content(path: Path) -> str:
-    with path.open("rb") as file:
-        head = file.read(_HEAD).lstrip(b"\xef\xbb\xbf \t\r\n")
-    if head.startswith(b"PK\x03\x04"):
-        return "xlsx"
-    if head.startswith(b"PAR1"):
-        return "parquet"
-    if head.startswith((b"{", b"[")):
-        return "jsonl"
-    return "csv"
+    if kind is None:
+        return name
+    while Path(name).suffix and is_table(Path(name)):
+        name = Path(name).stem
+    return f"{name}.{kind}"

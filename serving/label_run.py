@@ -45,6 +45,11 @@ class LabelRun:
         self._columns = label_columns(classifier.taxonomy)
         self._mask = options.masked()
 
+    def job(self) -> Job:
+        """Everything that decides what the output holds; reads the whole input for its SHA-256."""
+        path = self._source.table.path
+        return Job(path.stat().st_size, sha256_of(path), self._classifier.model_version, self._decisive())
+
     def to_file(self, output: Path) -> Outcome:
         """Label into a file, so that a run that is killed can go on.
 
@@ -54,7 +59,7 @@ class LabelRun:
         """
         files = RunFiles(output)
         before = self._source.table.path.stat()
-        job = Job(before.st_size, sha256_of(self._source.table.path), self._classifier.model_version, self._decisive())
+        job = self.job()
         if self._options.restart:
             files.discard()
         elif (record := files.finished(job)) is not None:
@@ -87,7 +92,7 @@ class LabelRun:
             "header row": options.read.header_row,
             "sheet": options.read.sheet,
             "output format": [self._form.kind, self._form.compression],
-            "output encoding": options.output_encoding,
+            "output encoding": options.encoding_for(self._form),
             "privacy": options.privacy,
             "window rows": options.window_rows,
         }
@@ -99,7 +104,8 @@ class LabelRun:
     def _write(self, output: BinaryIO, rejects: BinaryIO, journal: LabelJournal) -> dict[str, Any]:
         layout = self._source.layout(self._form.kind, self._columns)
         colours = urgency_colours(self._classifier.taxonomy)
-        writer = open_writer(output, self._form, layout.sheets, self._options.output_encoding, colours)
+        encoding = self._options.encoding_for(self._form)
+        writer = open_writer(output, self._form, layout.sheets, encoding, colours)
         try:
             return self._write_rows(writer, rejects, journal, layout)
         except BaseException:

@@ -37,6 +37,8 @@ class ParquetTable(Table):
         TableError: the file is missing or damaged, or pyarrow is not installed.
     """
 
+    has_header = False
+
     def __init__(self, path: Path) -> None:
         self.path, self.report = path, ReadReport()
         self._arrow = pyarrow()

@@ -24,7 +24,10 @@ class ParquetWriter(TableWriter):
     def __init__(self, stream: BinaryIO, columns: Sequence[Column]) -> None:
         self._arrow = pyarrow()
         self._stream, self._columns = stream, columns
-        self._schema = self._arrow.schema([(column.name, self._type(column)) for column in columns])
+        names = [column.name.encode("utf-8", "replace").decode() for column in columns]
+        self._schema = self._arrow.schema(
+            [(name, self._type(column)) for name, column in zip(names, columns, strict=True)]
+        )
         self._writer = self._arrow.parquet.ParquetWriter(stream, self._schema, compression="zstd")
         self._waiting: list[list[Any]] = [[] for _ in columns]
 

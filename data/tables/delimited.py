@@ -114,7 +114,9 @@ class DelimitedTable(TextTable):
         with self._lines() as lines:
             head = list(islice(_records(lines, self._delimiter), options.header_row or _HEAD))
         self._header_line = self._found_header(head, options)
-        self.sheets = {"": unique_names(self._header)}
+        readable = [replace_kept_bytes(cell) for cell in self._header]
+        self._replaced_in_header = sum(replaced for _, replaced in readable)
+        self.sheets = {"": unique_names([cell for cell, _ in readable])}
 
     @contextmanager
     def _lines(self) -> Iterator[_Lines]:
@@ -150,7 +152,7 @@ class DelimitedTable(TextTable):
         say which cell is the surplus one. Surplus cells that are empty are dropped.
         """
         notices, report = self.report.notices, self.new_report()
-        self.report, report.notices = report, notices
+        self.report, report.notices, report.replaced = report, notices, self._replaced_in_header
         names = self.sheets[""]
         with self._lines() as lines:
             for line, record in _records(lines, self._delimiter):

@@ -32,6 +32,18 @@ _COMPRESSIONS: Final[dict[str, Compression]] = {".gz": "gzip", ".zst": "zstd"}
 _TEXT_KINDS: Final = ("csv", "tsv", "jsonl")
 _CHUNK: Final = 1 << 18
 
+OLD_EXCEL: Final = (
+    ".xls is the format of Excel 97 to 2003; save it as .xlsx in Excel, or: soffice --headless --convert-to xlsx FILE"
+)
+_OLE: Final = b"\xd0\xcf\x11\xe0"
+_SIGNATURES: Final = {
+    _OLE: "an .xls workbook or one with a password",
+    b"PK\x03\x04": "xlsx",
+    b"PAR1": "parquet",
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "zstd",
+}
+
 
 @dataclass(frozen=True)
 class FileFormat:
@@ -66,11 +78,10 @@ def format_of(path: Path, kind: str | None = None) -> FileFormat:
     inner = suffixes[:-1] if compression else suffixes
     found = kind or (_SUFFIXES.get(inner[-1]) if inner else None)
     if found not in KINDS:
-        raise FormatUnknown(
-            path.name, [*_SUFFIXES, *(f"{suffix}{end}" for suffix in (".csv",) for end in _COMPRESSIONS)]
-        )
+        hint = OLD_EXCEL if suffixes and suffixes[-1] == ".xls" else None
+        raise FormatUnknown(path.name, [*_SUFFIXES, *(f".csv{end}" for end in _COMPRESSIONS)], hint)
     if compression and found not in _TEXT_KINDS:
-        raise FormatUnknown(path.name, [".xlsx and .parquet without .gz or .zst"])
+        raise FormatUnknown(path.name, (), f"{found} has its own compression: leave {suffixes[-1]} away")
     return FileFormat(found, compression)
 
 
@@ -81,6 +92,24 @@ def is_table(path: Path) -> bool:
     except FormatUnknown:
         return False
     return True
+
+
+def check_content(path: Path, form: FileFormat) -> None:
+    """Hold a file's first bytes against its format: a workbook read as CSV would be rows of nonsense.
+
+    Raises:
+        TableError: the file is empty, or plainly something else than its name says.
+    """
+    with damage_named(path), path.open("rb") as file:
+        head = file.read(4)
+    if not head:
+        raise TableError(f"{path} is empty: it has no byte")
+    found = next((name for mark, name in _SIGNATURES.items() if head.startswith(mark)), None)
+    if found is None or found in (form.kind, form.compression):
+        return
+    if head.startswith(_OLE):
+        raise TableError(f"{path} is {found}, which is not read here; save it as .xlsx without a password")
+    raise TableError(f"{path} is {found}, not {form.compression or form.kind}; give it a name that says so")
 
 
 @contextlib.contextmanager

@@ -32,7 +32,7 @@ class JsonlTable(TextTable):
         TableError: the file is missing, damaged or has no object among its first thousand lines.
     """
 
-    declares_columns = False
+    declares_columns = has_header = False
 
     def __init__(self, path: Path, form: FileFormat, options: ReadOptions) -> None:
         super().__init__(path, form, options.encoding)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from data.errors import TableError
-from data.tables.formats import FileFormat, format_of
+from data.tables.formats import FileFormat, check_content, format_of
 from data.tables.rows import ReadOptions, Table
 
 
@@ -23,6 +23,7 @@ def open_table(path: Path, form: FileFormat | None = None, options: ReadOptions 
     if path.is_dir():
         raise TableError(f"{path} is a folder, not a file")
     form = form or format_of(path)
+    check_content(path, form)
     if not form.is_text and (options.encoding or options.delimiter):
         raise TableError(f"{path} is {form.kind}, which has no encoding or delimiter to be told")
     if form.kind == "jsonl":

@@ -104,9 +104,11 @@ class Table(ABC):
         sheets: the columns of every sheet; one sheet named ``""`` where the format has none.
         report: of the latest reading.
         declares_columns: whether the file says its columns before its rows; else only `typed_columns` knows all.
+        has_header: whether the names of its columns are its first row, which might be a row of data by mistake.
     """
 
     declares_columns: ClassVar[bool] = True
+    has_header: ClassVar[bool] = True
     path: Path
     sheets: Mapping[str, tuple[str, ...]]
     report: ReadReport

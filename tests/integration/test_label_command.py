@@ -115,7 +115,15 @@ def test_a_broken_json_line_is_put_aside_and_the_rest_goes_on(run_fankui: RunFan
         (["*.none", "-o", "o.csv"], 3, "no tables in *.none"),
         (["a.jsonl", "-o", "o.csv", "--bundle", "nowhere"], 3, "no bundle in nowhere"),
         (["a.jsonl", "-o", "o.csv", "--encoding", "klingon"], 3, "no text encoding 'klingon'"),
+        (["s3://desk/a.jsonl", "-o", "o.csv"], 3, "s3://desk/a.jsonl is a URL; --engine ray"),
+        (["a.jsonl", "-o", "s3://desk/o.csv"], 3, "s3://desk/o.csv is a URL; --engine ray"),
+        (["a.jsonl", "-o", "a.jsonl/out/"], 3, "a.jsonl/out: Not a directory"),
+        (["a.jsonl", "-o", "o.csv", "--summary", "no/s.json"], 3, "cannot write the summary no/s.json"),
+        (["a.jsonl", "b.jsonl", "-o", "-"], 3, "standard output takes one input, here are 2"),
         (["a.jsonl"], 2, "-o OUT"),
+        (["a.jsonl", "-o", "o.csv", "--actors", "2"], 2, "go with --engine ray"),
+        (["-", "-o", "o/", "--engine", "ray"], 2, "no standard input or output"),
+        (["a.jsonl", "-o", "o.csv", "--threads", "-1"], 2, "must be 0 or more"),
         (["a.jsonl", "-", "-o", "o.csv"], 2, "goes alone"),
         (["a.jsonl", "-o", "o.csv", "--window-rows", "0"], 2, "must be 1 or more"),
     ],
@@ -211,6 +219,49 @@ def test_a_folder_into_a_folder(run_fankui: RunFankui, tmp_path: Path) -> None:
     assert run_fankui(*label).stdout.count("nothing to do") == 2
     globbed = run_fankui("label", str(source / "**" / "*.jsonl"), "-o", str(tmp_path / "globbed") + "/")
     assert globbed.returncode == 0 and [path.name for path in (tmp_path / "globbed").glob("*.jsonl")] == ["b.jsonl"]
+
+
+def test_one_broken_file_does_not_keep_its_neighbours_from_being_labelled(
+    run_fankui: RunFankui, tmp_path: Path
+) -> None:
+    source, summary = tmp_path / "in", tmp_path / "s.json"
+    source.mkdir()
+    (source / "a.csv").write_text("x,y\n1,2\n")
+    (source / "c.csv").write_bytes(b"\xd0\xcf\x11\xe0" * 9)
+    write_jsonl(source / "b.jsonl", [{"text": FAILED}])
+    (source / "old.xls").write_bytes(b"\xd0\xcf\x11\xe0")
+    done = run_fankui("label", str(source), "-o", str(tmp_path / "out") + "/", "--summary", str(summary))
+    assert done.returncode == 3 and "2 of 3 files could not be labelled" in done.stderr
+    assert f"{source / 'a.csv'}: which column holds the text?" in done.stderr
+    assert f"passed over, no tables by their names: {source / 'old.xls'}" in done.stderr
+    assert [row["label_error"] for row in read(tmp_path / "out" / "b.jsonl")] == [None]
+    assert ["failed" in file for file in json.loads(summary.read_text("utf-8"))["files"]] == [True, False, True]
+
+
+def test_outputs_inside_the_folder_of_the_inputs_are_no_inputs_next_time(run_fankui: RunFankui, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", [{"text": FAILED}])
+    for given in (str(tmp_path), str(tmp_path / "**" / "*.jsonl")):
+        label = ["label", given, "-o", str(tmp_path / "labelled") + "/"]
+        for _ in range(2):
+            assert run_fankui(*label).returncode == 0
+        assert sorted(path.name for path in tmp_path.rglob("*.jsonl")) == ["a.jsonl", "a.jsonl"]
+
+
+def test_a_list_without_column_names_is_pointed_out(run_fankui: RunFankui, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text(f"{FAILED}\n{STOLEN}\n", "utf-8")
+    done = run_fankui("label", str(tmp_path / "a.csv"), "-o", str(tmp_path / "o.csv"))
+    assert done.returncode == 0 and f"its name is '{FAILED}': if that is a text" in done.stdout
+    empty = run_fankui("label", "-", "-o", str(tmp_path / "p.csv"), stdin="")
+    assert empty.returncode == 3 and "standard input is empty" in empty.stderr
+
+
+def test_half_a_surrogate_pair_anywhere_loses_nothing(run_fankui: RunFankui, tmp_path: Path) -> None:
+    source = tmp_path / "a.jsonl"
+    source.write_text('{"text\\ud83d": "转账失败", "note": "x\\ud83d"}\n', "utf-8")
+    for name in ("o.jsonl", "o.csv", "o.xlsx", "o.parquet"):
+        done = run_fankui("label", str(source), "-o", str(tmp_path / name), "--summary", str(tmp_path / "s.json"))
+        assert done.returncode == 0, done.stderr
+        assert len(read(tmp_path / name)) == 1
 
 
 def test_workbook_round_trip(run_fankui: RunFankui, tmp_path: Path) -> None:

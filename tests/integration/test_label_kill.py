@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +20,22 @@ if TYPE_CHECKING:
     from tests.conftest import RunFankui
 
 ROOT = Path(__file__).resolve().parents[2]
-WORDS = ("转账", "失败", "扣款", "登录", "验证码", "闪退", "客服", "退款", "到账", "密码", "很久", "不", "好")
+
+
+@dataclass(frozen=True)
+class Export:
+    """A GBK file with bad bytes, blanks, 70,000 characters, ragged rows, emoji, NUL, formulas and duplicates in it."""
+
+    path: Path
+    planted: dict[str, int]
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twelve hundred rows in GBK, with duplicates, blanks, bad bytes and rows that are none."""
-    chosen = random.Random(7)
-    lines = ["编号,内容,备注".encode("gbk")]
-    for number in range(1200):
-        text = "".join(chosen.choices(WORDS, k=chosen.randint(1, 30))) if number % 11 else "挺好用的"
-        line = f'{number},{"" if number % 97 == 0 else text},"=多行\r\n{number}"'.encode("gbk")
-        if number % 53 == 0:
-            line = line.replace(b",", b",\xff", 1)
-        lines.append(line + (b",too many" if number % 101 == 0 else b""))
+def export(tmp_path_factory: pytest.TempPathFactory) -> Export:
     path = tmp_path_factory.mktemp("kill") / "export.csv"
-    path.write_bytes(b"\r\n".join(lines) + b"\r\n")
-    return path
+    write = [sys.executable, "-m", "benchmarks.faulty_export", str(path), "--rows", "1200"]
+    done = subprocess.run(write, cwd=ROOT, capture_output=True, text=True, encoding="utf-8", check=True)
+    return Export(path, json.loads(done.stdout))
 
 
 def command(source: Path, output: Path) -> list[str]:
@@ -62,18 +63,22 @@ def kill_when_it_has_more(source: Path, output: Path, more: int) -> int:
 
 @pytest.mark.parametrize(("suffix", "kills"), [("csv", 5), ("jsonl.gz", 2), ("xlsx", 2)])
 def test_killed_and_gone_on_is_the_same_as_never_killed(
-    run_fankui: RunFankui, source: Path, tmp_path: Path, suffix: str, kills: int
+    run_fankui: RunFankui, export: Export, tmp_path: Path, suffix: str, kills: int
 ) -> None:
+    source, planted = export.path, export.planted
     whole, output = tmp_path / f"whole.{suffix}", tmp_path / f"killed.{suffix}"
     assert run_fankui(*command(source, whole)[3:]).returncode == 0
     chosen = random.Random(suffix)
     sizes = [kill_when_it_has_more(source, output, chosen.randint(1, 5_000)) for _ in range(kills)]
     assert sizes == sorted(sizes) and sizes[0] > 0
     refused = run_fankui(*command(source, output)[3:], "--text-column", "备注")
-    assert refused.returncode == 3 and "text columns was ['内容'], now ['备注']" in refused.stderr
+    assert refused.returncode == 3 and "text columns was ['反馈内容'], now ['备注']" in refused.stderr
     done = run_fankui(*command(source, output)[3:])
     assert done.returncode == 0 and "gone on from an earlier run" in done.stdout, done.stderr
-    assert "rows in 1,200 = rows out 1,188 + rejects 12" in done.stdout
+    counts = json.loads(RunFiles(output).record.read_text("utf-8"))["summary"]
+    assert counts["rows_in"] == 1200 == counts["rows_out"] + planted["rejects"]
+    assert counts["errors"] == {"blank_text": planted["blank"], "text_too_long": planted["too long"]}
+    assert counts["replaced_bytes"] == planted["bad bytes"] > 0 and planted["emoji"] and planted["nul"]
     if suffix == "xlsx":
         assert cells_of(output) == cells_of(whole)
     else:

@@ -77,6 +77,14 @@ def test_rows_without_id_belong_together_by_text_even_when_texts_repeat(tmp_path
         assert (found.rows, found.changed_rows, found.only_old, found.only_new) == (3, 1, 0, 0)
 
 
+def test_a_text_that_csv_had_to_make_harmless_is_still_the_same_text(tmp_path: Path) -> None:
+    old, new = row("", "=1+1 打不开", ["ui"], "normal"), row("", "=1+1 打不开", ["ui"], "high", "new")
+    tables = open_table(write(tmp_path / "a.csv", [old])), open_table(write(tmp_path / "b.jsonl", [new]))
+    found = compare(*tables, None, None, 1)
+    assert (found.rows, found.only_old, found.only_new) == (1, 0, 0)
+    assert found.columns["urgency"].changed == 1
+
+
 def test_files_without_labels_are_refused(tmp_path: Path) -> None:
     plain = tmp_path / "plain.jsonl"
     plain.write_text(json.dumps({"id": "1", "text": "好", "urgency": "low"}) + "\n")

@@ -141,7 +141,7 @@ def test_jsonl_keeps_types_and_rejects_what_is_no_object(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "no column names"),
+        ("", "empty: it has no byte"),
         ("\n  \n", "no column names"),
     ],
 )
@@ -181,7 +181,7 @@ def test_missing_file_folder_and_unknown_name(tmp_path: Path) -> None:
         open_table(tmp_path)
     with pytest.raises(FormatUnknown, match=r"\.jsonl"):
         open_table(tmp_path / "a.doc")
-    with pytest.raises(FormatUnknown, match="without"):
+    with pytest.raises(FormatUnknown, match="its own compression"):
         format_of(tmp_path / "a.parquet.gz")
 
 
@@ -236,3 +236,39 @@ def test_gbk_that_happens_to_form_two_byte_letters_is_not_taken_for_broken_utf8(
     """好好好… in GBK is C3 BA C3 BA… but for its ends: valid UTF-8 for úúú…"""
     found = detect_encoding(io.BytesIO(("编号,内容\n1," + "好" * 5000 + "\n").encode("gb18030")))
     assert found.name == "gb18030"
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "said"),
+    [
+        ("a.csv", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", r"an \.xls workbook or one with a password"),
+        ("a.xlsx", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", r"save it as \.xlsx without a password"),
+        ("a.csv", b"PK\x03\x04 and so on", "is xlsx, not csv"),
+        ("a.tsv", gzip.compress(b"text\n1\n"), "is gzip, not tsv"),
+        ("a.jsonl", b"PAR1 and so on", "is parquet, not jsonl"),
+        ("a.csv.gz", b"\x28\xb5\x2f\xfd and so on", "is zstd, not gzip"),
+    ],
+)
+def test_what_is_plainly_something_else_is_not_read_as_rows_of_nonsense(
+    tmp_path: Path, name: str, head: bytes, said: str
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(head * 9)
+    with pytest.raises(TableError, match=said):
+        open_table(path)
+
+
+def test_an_old_workbook_gets_advice_and_a_packed_one_too() -> None:
+    with pytest.raises(FormatUnknown, match=r"save it as \.xlsx in Excel, or: soffice --headless"):
+        format_of(Path("2009年工单.XLS"))
+    with pytest.raises(FormatUnknown, match=r"its own compression: leave \.gz away"):
+        format_of(Path("a.xlsx.gz"))
+
+
+def test_bad_bytes_in_a_column_name_are_counted_and_harm_nobody(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes("编号,反馈".encode("gbk") + b"\xff" + f"内容\n1,{PROSE}\n".encode("gbk"))
+    table = open_table(path)
+    assert table.columns == ("编号", "反馈\ufffd内容")
+    assert list(table.rows()) == [Row(2, {"编号": "1", "反馈\ufffd内容": PROSE})]
+    assert table.report.replaced == 1
