@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,6 +82,8 @@ def write_model_files(
         ParityError: the float32 ONNX file does not agree with the model.
     """
     model.save_pretrained(folder)
+    for path in folder.glob("*.safetensors"):  # safetensors lets only its owner read what it writes
+        shutil.copymode(folder / "config.json", path)
     write_tokenizer(tokenizer, folder, max_tokens)
     export_fp32(model, folder / FP32)
     texts = [str(r["text"]) for r in probe[:_PARITY_TEXTS]]
