@@ -1,7 +1,7 @@
 """Augmentation that real noise justifies: joined complaints, polite phrases, typos, missing punctuation.
 
-Everything works on a text and its target vector, so that it serves any taxonomy and soft targets alike. A text is
-changed anew every time it is read.
+Everything works on a text and its target vector, so that it serves any taxonomy and soft targets alike. Changed copies
+stand beside the texts for the whole run, so that batches of like length stay possible.
 """
 
 from __future__ import annotations
@@ -12,15 +12,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-from torch.utils.data import Dataset
-from transformers import PreTrainedTokenizerBase
 
 from data.taxonomy import Taxonomy
-from training.dataset import fit_window
 
 _PHRASES: Final = Path(__file__).parent / "configs" / "augmentation.toml"
 _PUNCTUATION: Final = re.compile(r"[,，.。!！?？、;；:：~…]+")
@@ -29,22 +26,17 @@ _SEPARATORS: Final = (" ", "，", "。", ",", "")
 
 @dataclass(frozen=True)
 class Augmentation:
-    """How often a text is changed; the shares are of all texts read, and at most one change is made to each.
+    """How many changed copies are added, as shares of the number of texts.
 
     Attributes:
-        join: two texts become one, with the union of their labels.
-        affix: a phrase that says nothing (a greeting, thanks, an order number) stands before or after.
+        join: two texts made one, with the union of their labels.
+        affix: a phrase that says nothing (a greeting, thanks, an order number) before or after.
         noise: one or two characters mistyped or punctuation dropped.
     """
 
     join: float = 0.0
     affix: float = 0.0
     noise: float = 0.0
-
-    @property
-    def any(self) -> bool:
-        """Whether anything is changed at all."""
-        return self.join + self.affix + self.noise > 0
 
 
 @dataclass(frozen=True)
@@ -116,51 +108,38 @@ def with_noise(text: str, generator: np.random.Generator) -> str:
     return "".join(characters)
 
 
-class AugmentedDataset(Dataset[dict[str, Any]]):
-    """Training texts, changed by chance whenever they are read.
+def augmented(
+    texts: Sequence[str],
+    targets: npt.NDArray[np.float32],
+    taxonomy: Taxonomy,
+    augmentation: Augmentation,
+    seed: int,
+) -> tuple[list[str], npt.NDArray[np.float32]]:
+    """The texts and, after them, changed copies of some.
 
     Args:
         texts: normalised texts.
         targets: (n_texts, n_logits) float32.
         taxonomy: the heads.
-        tokenizer: the base's.
-        max_tokens: pieces a text, special ones included.
-        augmentation: how often.
-        seed: of the changes.
+        augmentation: how many copies of each kind.
+        seed: of the choice and the changes.
+
+    Returns:
+        All texts and their (n, n_logits) float32 targets.
     """
+    generator = np.random.default_rng(seed)
+    more_texts: list[str] = []
+    more_targets: list[npt.NDArray[np.float32]] = []
 
-    def __init__(
-        self,
-        texts: Sequence[str],
-        targets: npt.NDArray[np.float32],
-        taxonomy: Taxonomy,
-        tokenizer: PreTrainedTokenizerBase,
-        max_tokens: int,
-        augmentation: Augmentation,
-        seed: int,
-    ) -> None:
-        self._texts, self._targets, self._taxonomy = texts, targets, taxonomy
-        self._tokenizer, self._max_tokens, self._augmentation = tokenizer, max_tokens, augmentation
-        self._generator = np.random.default_rng(seed)
+    def chosen(share: float) -> list[int]:
+        return [int(i) for i in generator.choice(len(texts), round(share * len(texts)), replace=share > 1)]
 
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        text, target = self.changed(index)
-        encoded = self._tokenizer(text, truncation=False, add_special_tokens=True)
-        return {name: fit_window(row, self._max_tokens) for name, row in encoded.items()} | {"labels": target}
-
-    def changed(self, index: int) -> tuple[str, npt.NDArray[np.float32]]:
-        """A text and its target vector, changed or not."""
-        text, target, share = self._texts[index], self._targets[index], self._augmentation
-        chance = self._generator.random()
-        if chance < share.join:
-            other = int(self._generator.integers(len(self._texts)))
-            separator = str(self._generator.choice(_SEPARATORS))
-            return text + separator + self._texts[other], join_targets(self._taxonomy, target, self._targets[other])
-        if chance < share.join + share.affix:
-            return with_affix(text, self._generator), target
-        if chance < share.join + share.affix + share.noise:
-            return with_noise(text, self._generator), target
-        return text, target
+    for index in chosen(augmentation.join):
+        other = int(generator.integers(len(texts)))
+        more_texts.append(texts[index] + str(generator.choice(_SEPARATORS)) + texts[other])
+        more_targets.append(join_targets(taxonomy, targets[index], targets[other]))
+    for share, change in ((augmentation.affix, with_affix), (augmentation.noise, with_noise)):
+        for index in chosen(share):
+            more_texts.append(change(texts[index], generator))
+            more_targets.append(targets[index])
+    return [*texts, *more_texts], np.stack([*targets, *more_targets])

@@ -88,32 +88,34 @@ def targets(records: Iterable[Record], taxonomy: Taxonomy) -> npt.NDArray[np.flo
 
 
 def to_dataset(
-    records: Sequence[Record],
-    taxonomy: Taxonomy,
-    tokenizer: PreTrainedTokenizerBase,
-    max_tokens: int,
-    matrix: npt.NDArray[np.float32] | None = None,
+    records: Sequence[Record], taxonomy: Taxonomy, tokenizer: PreTrainedTokenizerBase, max_tokens: int
 ) -> Dataset:
-    """Encode records for the Trainer.
+    """Encode records for the Trainer; see `encoded`."""
+    texts = [normalise(str(record["text"])) for record in records]
+    return encoded(texts, targets(records, taxonomy), tokenizer, max_tokens)
 
-    Args:
-        records: labelled records.
-        taxonomy: the heads.
-        tokenizer: the base's.
-        max_tokens: pieces a text, special ones included.
-        matrix: (n_records, n_logits) float32 targets; the records' own by default.
+
+def encoded(
+    texts: Sequence[str], matrix: npt.NDArray[np.float32], tokenizer: PreTrainedTokenizerBase, max_tokens: int
+) -> Dataset:
+    """Encode texts for the Trainer.
 
     Texts above ``max_tokens`` keep their beginning and their end, where complaints say what they want.
+
+    Args:
+        texts: normalised texts.
+        matrix: (n_texts, n_logits) float32 targets.
+        tokenizer: the base's.
+        max_tokens: pieces a text, special ones included.
 
     Returns:
         Columns ``input_ids``, ``attention_mask``, ``labels`` and, where the base knows it, ``token_type_ids``.
     """
-    matrix = targets(records, taxonomy) if matrix is None else matrix
-    dataset = Dataset.from_dict({"text": [normalise(r["text"]) for r in records], "labels": list(matrix)})
+    dataset = Dataset.from_dict({"text": list(texts), "labels": list(matrix)})
 
     def encode(batch: dict[str, list[Any]]) -> dict[str, Any]:
-        encoded = tokenizer(batch["text"], truncation=False, add_special_tokens=True)
-        return {name: [fit_window(row, max_tokens) for row in rows] for name, rows in encoded.items()}
+        rows = tokenizer(batch["text"], truncation=False, add_special_tokens=True)
+        return {name: [fit_window(row, max_tokens) for row in column] for name, column in rows.items()}
 
     return dataset.map(encode, batched=True, remove_columns=["text"], load_from_cache_file=False)
 

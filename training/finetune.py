@@ -31,8 +31,8 @@ from transformers import (
 from data.taxonomy import Taxonomy
 from data.text import normalise
 from training import metrics
-from training.augment import Augmentation, AugmentedDataset
-from training.dataset import Record, check_records, targets, to_dataset
+from training.augment import Augmentation, augmented
+from training.dataset import Record, check_records, encoded, targets, to_dataset
 from training.errors import ConfigError
 from training.losses import HeadLoss, head_losses
 from training.processes import count as process_count
@@ -70,9 +70,9 @@ class FinetuneConfig:
         bf16: bfloat16 autocast; faster on GPUs and on CPUs with AMX, slower on others.
         new_layer_rate: factor on the learning rate of layers that the base does not have.
         patience: epochs without a better validation after which training stops; 0 never stops early.
-        join_share: share of training texts read as two joined into one; see `training.augment`.
-        affix_share: share read with a phrase that says nothing before or after.
-        noise_share: share read with typos or without punctuation.
+        join_share: copies made of two texts joined into one, as a share of the texts; see `training.augment`.
+        affix_share: copies with a phrase that says nothing before or after, likewise.
+        noise_share: copies with typos or without punctuation, likewise.
     """
 
     epochs: int = 8
@@ -254,18 +254,20 @@ def finetune(
     config = dataclasses.replace(config, max_tokens=max_tokens)
     wanted = targets(train, taxonomy)
     losses = head_losses(taxonomy, wanted, config.head_weights, config.imbalance_power, config.smoothing)
-    learned = wanted if soft_targets is None else soft_targets
-    dataset: Any = to_dataset(train, taxonomy, tokenizer, max_tokens, learned)
-    if config.augmentation.any:
-        texts = [normalise(str(record["text"])) for record in train]
-        dataset = AugmentedDataset(texts, learned, taxonomy, tokenizer, max_tokens, config.augmentation, config.seed)
+    texts, learned = augmented(
+        [normalise(str(record["text"])) for record in train],
+        wanted if soft_targets is None else soft_targets,
+        taxonomy,
+        config.augmentation,
+        config.seed,
+    )
     with tempfile.TemporaryDirectory() as scratch:
         folder = work or Path(scratch)
         trainer = _HeadTrainer(
             losses,
             model=model,
-            args=_arguments(config, folder, len(train)),
-            train_dataset=dataset,
+            args=_arguments(config, folder, len(texts)),
+            train_dataset=encoded(texts, learned, tokenizer, max_tokens),
             eval_dataset=to_dataset(validation, taxonomy, tokenizer, max_tokens),
             data_collator=DataCollatorWithPadding(tokenizer),
             compute_metrics=_metric_function(taxonomy, config),

@@ -3,13 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast
 
 from data.taxonomy import Taxonomy
-from training.augment import Augmentation, AugmentedDataset, join_targets, phrases, with_affix, with_noise
+from training.augment import Augmentation, augmented, join_targets, phrases, with_affix, with_noise
 from training.dataset import targets
 from training.losses import head_losses
-from training.train import DEFAULT_BASE
 
 TAXONOMY = Taxonomy.default()
 DEFECT = {
@@ -80,17 +78,16 @@ def test_phrases_have_no_doubles() -> None:
     assert all(character not in others for character, others in own.confused.items())
 
 
-def test_augmented_texts_change_as_often_as_asked() -> None:
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(DEFAULT_BASE)
-    matrix = targets([DEFECT, LEAVING, PRAISE], TAXONOMY)
-    texts = [str(r["text"]) for r in (DEFECT, LEAVING, PRAISE)]
-    half = AugmentedDataset(texts, matrix, TAXONOMY, tokenizer, 16, Augmentation(affix=0.5), seed=1)
-    read = [half.changed(0)[0] for _ in range(400)]
-    assert 150 < sum(one != texts[0] for one in read) < 250
-    item = half[0]
-    assert len(half) == 3 and item["input_ids"][0] == tokenizer.cls_token_id and (item["labels"] == matrix[0]).all()
-    joined = AugmentedDataset(texts * 9, matrix.repeat(9, 0), TAXONOMY, tokenizer, 16, Augmentation(join=1.0), seed=1)
-    assert all(len(joined[i]["input_ids"]) <= 16 for i in range(27))
+def test_copies_are_added_as_often_as_asked() -> None:
+    matrix = targets([DEFECT, LEAVING, PRAISE] * 20, TAXONOMY)
+    texts = [f"{r['text']}{i}" for i, r in enumerate([DEFECT, LEAVING, PRAISE] * 20)]
+    more, wanted = augmented(texts, matrix, TAXONOMY, Augmentation(join=0.5, affix=0.1, noise=0.2), seed=1)
+    assert more[:60] == texts and len(more) == 60 + 30 + 6 + 12 == len(wanted)
+    assert all(sum(text in one for text in texts) >= 2 for one in more[60:90])
+    assert all(any(text in one for text in texts) for one in more[90:96])
+    again, _ = augmented(texts, matrix, TAXONOMY, Augmentation(join=0.5, affix=0.1, noise=0.2), seed=1)
+    same, unchanged = augmented(texts, matrix, TAXONOMY, Augmentation(), seed=1)
+    assert again == more and same == texts and (unchanged == matrix).all()
 
 
 def test_losses_take_a_teachers_probabilities() -> None:
