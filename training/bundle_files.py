@@ -50,9 +50,11 @@ def write_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path, max_tokens
     """Write ``tokenizer.json`` and a configuration that transformers 4 and 5 both load as it is.
 
     The class is the one that adds nothing to ``tokenizer.json``, whatever the base's was: transformers 5 renamed it,
-    and classes of single models differ between the versions.
+    and classes of single models differ between the versions. Compatibility forms are folded first, as
+    `data.text.normalise` does, so that a stock loader sees the pieces that were learned.
     """
     tokenizer.save_pretrained(folder)
+    _fold_compatibility_forms(folder / "tokenizer.json")
     path = folder / "tokenizer_config.json"
     config: dict[str, Any] = json.loads(path.read_text("utf-8"))
     kept = {name: value for name, value in config.items() if name not in _OF_THIS_VERSION}
@@ -62,6 +64,18 @@ def write_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: Path, max_tokens
         "model_input_names": list(tokenizer.model_input_names),
     }
     path.write_text(json.dumps(kept, ensure_ascii=False, indent=2, sort_keys=True) + "\n", "utf-8")
+
+
+def _fold_compatibility_forms(path: Path) -> None:
+    parts: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    own = parts["normalizer"]
+    if own is None:
+        parts["normalizer"] = {"type": "NFKC"}
+    elif '"NFKC"' not in json.dumps(own):
+        parts["normalizer"] = {"type": "Sequence", "normalizers": [{"type": "NFKC"}, own]}
+    else:
+        return
+    path.write_text(json.dumps(parts, ensure_ascii=False), "utf-8")
 
 
 def write_model_files(
