@@ -8,7 +8,7 @@ PIP_OPTIONS := --quiet --disable-pip-version-check --constraint constraints.txt 
 SERVE := .venv-serve
 DEV := .venv
 
-.PHONY: serve test test-all check format evaluate train bench clean
+.PHONY: serve test test-all check format evaluate train bench bench-serving bench-mixed clean
 
 $(SERVE)/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(SERVE)
@@ -52,6 +52,12 @@ bench: $(DEV)/ready ## print the benchmark tables
 	$(DEV)/bin/python -m benchmarks.label
 	$(DEV)/bin/python -m benchmarks.label --memory
 	$(DEV)/bin/python -m benchmarks.label --kill-run
+
+bench-serving: $(DEV)/ready ## the service beside others; BENCH="--bundle runs/bundle --seconds 5 --peers fankui,mosec"
+	$(DEV)/bin/python -m benchmarks.serving $(BENCH)
+
+bench-mixed: $(DEV)/ready ## 10,000 mixed requests with random timeouts
+	MIXED_REQUESTS=10000 $(DEV)/bin/python -m pytest -m slow tests/integration/test_service_load.py -k mixed
 
 clean:
 	rm -rf $(SERVE) $(DEV) build dist *.egg-info

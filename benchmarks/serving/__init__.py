@@ -1,0 +1,1 @@
+"""fankui's service beside others, on the same weights and the same machine: ``python -m benchmarks.serving``."""

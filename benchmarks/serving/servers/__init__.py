@@ -1,0 +1,1 @@
+"""Servers of other projects, run in their own environments; see `benchmarks.serving.peers`."""
