@@ -10,8 +10,8 @@ import platform
 import statistics
 import time
 
+from data.corpus import read_split
 from model.classifier import Classifier
-from training.recipe import authored_split
 
 
 def main() -> None:
@@ -21,7 +21,8 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=2000)
     parser.add_argument("--bundle")
     args = parser.parse_args()
-    texts = [str(record["text"]) for record in authored_split("train")][: args.texts]
+    texts = [record.text for record in read_split("train")]
+    texts = texts[:: max(1, len(texts) // args.texts)][: args.texts]
     classifier = Classifier.load(args.bundle, args.threads)
     classifier.predict(texts[:64])
     seconds = []

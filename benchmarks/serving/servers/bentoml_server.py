@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# Its library is installed in an environment of its own only.
 """BentoML: its documented way of batching, a ``batchable`` API."""
 
 from __future__ import annotations

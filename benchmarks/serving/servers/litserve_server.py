@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# Its library is installed in an environment of its own only.
 """LitServe: its documented way of batching, ``max_batch_size`` and ``batch_timeout``."""
 
 from __future__ import annotations

@@ -1,3 +1,5 @@
+# mypy: ignore-errors
+# Its library is installed in an environment of its own only.
 """mosec: its documented way of batching, ``max_batch_size`` and ``max_wait_time``."""
 
 from __future__ import annotations
