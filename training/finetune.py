@@ -55,7 +55,11 @@ class FinetuneConfig:
     """How to fine-tune.
 
     Attributes:
-        epochs: passes over the training records at most; the best epoch is kept.
+        epochs: passes over the training records at most.
+        keep_best: keep the epoch that is best by validation, otherwise the last; the last is the better choice
+            where the validation records are so few that one of a rare class moves the figures.
+        average: runs from the same new layers, each with its own seed for order and dropout, whose weights are
+            averaged (model soup: Wortsman et al. 2022, https://arxiv.org/abs/2203.05482).
         batch_size: records a step and device.
         learning_rate: peak, after a linear warm-up; linear decay to 0.
         warmup_share: share of all steps spent warming up.
@@ -76,6 +80,8 @@ class FinetuneConfig:
     """
 
     epochs: int = 8
+    keep_best: bool = True
+    average: int = 1
     batch_size: int = 32
     learning_rate: float = 3e-4
     warmup_share: float = 0.1
@@ -230,7 +236,7 @@ def finetune(
     work: Path | None = None,
     soft_targets: npt.NDArray[np.float32] | None = None,
 ) -> Finetuned:
-    """Fine-tune a checkpoint on all heads at once and keep the best epoch by validation.
+    """Fine-tune a checkpoint on all heads at once; the best or last epoch, or the average of several runs.
 
     Args:
         base: a local Hugging Face folder or a hub id.
@@ -248,6 +254,33 @@ def finetune(
     """
     check_records(train, taxonomy)
     check_records(validation, taxonomy)
+    if config.average == 1:
+        return _finetune_once(base, taxonomy, train, validation, config, work, soft_targets, config.seed)
+    runs = []
+    for seed in range(config.seed, config.seed + config.average):
+        folder = None if work is None else work / f"seed-{seed}"
+        runs.append(_finetune_once(base, taxonomy, train, validation, config, folder, soft_targets, seed))
+    states = [run.model.state_dict() for run in runs]
+    mean = {
+        name: torch.stack([state[name].double() for state in states]).mean(dim=0).to(tensor.dtype)
+        for name, tensor in states[0].items()
+    }
+    runs[0].model.load_state_dict(mean)
+    history = [{**entry, "seed": config.seed + number} for number, run in enumerate(runs) for entry in run.history]
+    return Finetuned(runs[0].model, runs[0].tokenizer, history)
+
+
+def _finetune_once(
+    base: str,
+    taxonomy: Taxonomy,
+    train: Sequence[Record],
+    validation: Sequence[Record],
+    config: FinetuneConfig,
+    work: Path | None,
+    soft_targets: npt.NDArray[np.float32] | None,
+    seed: int,
+) -> Finetuned:
+    """One run; new layers start from ``config.seed``, order, dropout and augmentation from ``seed``."""
     set_seed(config.seed)
     model, tokenizer, new_layers = load_base(base, taxonomy, config.dropout)
     max_tokens = min(config.max_tokens, getattr(model.config, "max_position_embeddings", config.max_tokens))
@@ -259,14 +292,14 @@ def finetune(
         wanted if soft_targets is None else soft_targets,
         taxonomy,
         config.augmentation,
-        config.seed,
+        seed,
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = work or Path(scratch)
         trainer = _HeadTrainer(
             losses,
             model=model,
-            args=_arguments(config, folder, len(texts)),
+            args=_arguments(dataclasses.replace(config, seed=seed), folder, len(texts)),
             train_dataset=encoded(texts, learned, tokenizer, max_tokens),
             eval_dataset=to_dataset(validation, taxonomy, tokenizer, max_tokens),
             data_collator=DataCollatorWithPadding(tokenizer),
@@ -298,7 +331,7 @@ def _arguments(config: FinetuneConfig, folder: Path, n_train: int) -> TrainingAr
         eval_strategy="epoch",
         save_strategy="epoch",
         save_total_limit=1,
-        load_best_model_at_end=True,
+        load_best_model_at_end=config.keep_best or config.patience > 0,
         metric_for_best_model="overall",
         greater_is_better=True,
         logging_steps=100,

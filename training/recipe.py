@@ -30,7 +30,7 @@ def natural_weights(records: Sequence[Record]) -> list[float]:
     return [NATURAL_URGENCY[str(r["urgency"])] * len(records) / counts[str(r["urgency"])] for r in records]
 
 
-def shipped_data(public: Path | None, public_repeats: int = 2) -> TrainingData:
+def shipped_data(public: Path | None, public_repeats: int = 3) -> TrainingData:
     """The authored corpus, and the public real rows where they are at hand.
 
     The public rows are split by hash: the fit fold is learned from (``public_repeats`` times an epoch), the epoch is

@@ -20,7 +20,14 @@ _Config = TypeVar("_Config")
 
 _ENOUGH_STEPS: Final = 300
 _MOST_EPOCHS: Final = 40
-_LEAST: Final[Mapping[str, float]] = {"epochs": 1, "batch_size": 1, "max_tokens": 8, "learning_rate": 0, "patience": 0}
+_LEAST: Final[Mapping[str, float]] = {
+    "epochs": 1,
+    "batch_size": 1,
+    "max_tokens": 8,
+    "learning_rate": 0,
+    "patience": 0,
+    "average": 1,
+}
 _RATES: Final = ((320, 3e-4), (512, 1e-4), (768, 4e-5))
 _LARGE_RATE: Final = 2e-5
 

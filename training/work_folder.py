@@ -28,7 +28,7 @@ def _step(checkpoint: Path) -> int:
 
 def checkpoints(folder: Path) -> list[Path]:
     """Whole checkpoints, oldest first; the Trainer writes its state last."""
-    return sorted((path for path in folder.glob("checkpoint-*") if (path / _LAST_WRITTEN).is_file()), key=_step)
+    return sorted((path for path in folder.rglob("checkpoint-*") if (path / _LAST_WRITTEN).is_file()), key=_step)
 
 
 def open_work(folder: Path, run: Mapping[str, Any], resume: bool) -> int:
@@ -58,7 +58,7 @@ def open_work(folder: Path, run: Mapping[str, Any], resume: bool) -> int:
         (folder / _RECORD).write_text(json.dumps(record, ensure_ascii=False, indent=1), "utf-8")
         return 0
     _check_same(folder, record)
-    for path in folder.glob("checkpoint-*"):
+    for path in folder.rglob("checkpoint-*"):
         if path not in whole:
             shutil.rmtree(path)
     logger.info("going on from step %d", _step(whole[-1]))

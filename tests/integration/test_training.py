@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,17 @@ def test_one_batch_can_be_learned_by_heart(tiny_base: Path) -> None:
     result = finetune(str(tiny_base), taxonomy, batch, batch, config)
     decided = decide_plain(taxonomy, predict_logits(result.model, result.tokenizer, batch, taxonomy, 64))
     assert (decided == targets(batch, taxonomy)).mean() > 0.99
+
+
+def test_runs_are_averaged(tiny_base: Path) -> None:
+    taxonomy = Taxonomy.default()
+    batch = [record.to_dict() for record in read_split("train")[:12]]
+    config = FinetuneConfig(epochs=2, batch_size=4, learning_rate=3e-3, max_tokens=32, keep_best=False)
+    alone, both = (finetune(str(tiny_base), taxonomy, batch, batch, replace(config, average=n)) for n in (1, 2))
+    assert [(e["seed"], e["epoch"]) for e in both.history] == [(0, 1), (0, 2), (1, 1), (1, 2)]
+    first, mean = (r.model.get_parameter("classifier.weight").detach() for r in (alone, both))
+    second = 2 * mean - first  # what the other run must have learned
+    assert 1e-4 < float((mean - first).abs().max()) < 0.1 and float((second - first).abs().max()) < 0.2
 
 
 def test_unknown_base_and_small_data_are_named(run_fankui: RunFankui, tmp_path: Path) -> None:
