@@ -13,21 +13,23 @@ from typing import Any
 from model.bundle import Bundle, open_bundle
 from model.classifier import Classifier
 from training.behaviour import suite_fits
-from training.compare import aligned
 from training.dataset import Record, check_records
 from training.errors import ConfigError
-from training.evaluate import Answers, classify_records
+from training.evaluate import classify_records
 from training.release_checks import (
     Check,
+    Judged,
     Margins,
     alone_and_together,
     flip_checks,
     flip_share,
     impossible_answers,
     learned_check,
-    quality_checks,
+    loss_checks,
+    share_checks,
     size_check,
     suite_checks,
+    together,
 )
 from training.train import serving_copy
 
@@ -113,8 +115,7 @@ def judge_candidate(
         ConfigError: the candidate is not whole, or answers other heads or labels than the current bundle.
         DataError: a record does not fit the taxonomy.
     """
-    whole = _opened_whole(candidate)
-    old = Classifier.load(over)
+    whole, old = _opened_whole(candidate), Classifier.load(over)
     if [(h.name, h.names) for h in whole.taxonomy.heads] != [(h.name, h.names) for h in old.taxonomy.heads]:
         raise ConfigError(
             f"{candidate} and {over} answer different heads or labels, so nothing says whether one is better; "
@@ -122,34 +123,44 @@ def judge_candidate(
         )
     for records in sets.values():
         check_records(records, whole.taxonomy)
+    exact = Classifier(dataclasses.replace(whole, onnx={"fp32": whole.onnx["fp32"]}))
     with tempfile.TemporaryDirectory(prefix="fankui-release-") as folder:
         small = Path(folder) / "bundle"
         version = serving_copy(candidate, small)
-        new = Classifier.load(small)
-        exact = Classifier(dataclasses.replace(whole, onnx={"fp32": whole.onnx["fp32"]}))
         checks = [size_check(small, margins), learned_check(small, sets, margins)]
-        for name, records in sets.items():
-            checks += _set_checks(new, old, exact, name, records, margins)
+        checks += _answer_checks(Classifier.load(small), old, exact, sets, margins)
         if cases and suite_fits(whole.taxonomy):
-            checks += suite_checks(new, old, cases, margins)
+            checks += suite_checks(Classifier.load(small), old, cases, margins)
     counts = {name: len(records) for name, records in sets.items()}
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return GateResult(version, old.model_version, counts, tuple(checks), margins, now)
 
 
-def _set_checks(
-    new: Classifier, old: Classifier, exact: Classifier, name: str, records: Sequence[Record], margins: Margins
+def _answer_checks(
+    new: Classifier, old: Classifier, exact: Classifier, sets: Mapping[str, Sequence[Record]], margins: Margins
 ) -> list[Check]:
-    taxonomy, texts = new.taxonomy, [str(record["text"]) for record in records]
-    ours: Answers = classify_records(new, records)
-    theirs = aligned(classify_records(old, records), old.taxonomy, taxonomy)
-    in_fp32 = classify_records(exact, records).decided
-    impossible = int(impossible_answers(taxonomy, ours.decided).sum())
-    alone = alone_and_together(new, texts, ours.decided)
+    """On every set, and what is lost on all of them together."""
+    checks: list[Check] = []
+    judged = []
+    for name, records in sets.items():
+        on = Judged(name, records, classify_records(new, records), classify_records(old, records))
+        judged.append(on)
+        checks += _agreement_checks(new, exact, on, margins)
+        checks += share_checks(new.taxonomy, on, margins)
+        checks += flip_checks(new, old, on, margins)
+        if len(sets) > 1:
+            checks += loss_checks(new.taxonomy, on, margins, worst=False)
+    return checks + (loss_checks(new.taxonomy, together(judged), margins) if judged else [])
+
+
+def _agreement_checks(new: Classifier, exact: Classifier, on: Judged, margins: Margins) -> list[Check]:
+    """With itself: possible answers, the same alone and in a batch, the same in int8 and float32."""
+    texts, decided = [str(record["text"]) for record in on.records], on.ours.decided
+    impossible = int(impossible_answers(new.taxonomy, decided).sum())
+    alone = alone_and_together(new, texts, decided)
+    flipped = flip_share(new.taxonomy, decided, classify_records(exact, on.records).decided)
     return [
-        Check("impossible combinations", name, impossible, margins.impossible),
-        Check("answered otherwise alone than in a batch", name, alone, margins.batch_flips),
-        Check("int8 flips against fp32", name, flip_share(taxonomy, ours.decided, in_fp32), margins.int8_flips),
-        *quality_checks(taxonomy, name, records, ours, theirs, margins),
-        *flip_checks((new, ours), (old, theirs), name, texts, margins),
+        Check("impossible combinations", on.name, impossible, margins.impossible),
+        Check("answered otherwise alone than in a batch", on.name, alone, margins.batch_flips),
+        Check("int8 flips against fp32", on.name, flipped, margins.int8_flips),
     ]

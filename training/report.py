@@ -6,12 +6,14 @@ and anything from outside.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.resources import files
 from typing import Any, Final
 
 from jinja2 import Environment, StrictUndefined, Template
+from markupsafe import Markup, escape
 
 from data.taxonomy import Taxonomy
 from training.report_charts import bar, differences, reliability
@@ -20,13 +22,16 @@ SMALL_MATRIX: Final = 12
 """A head with more labels is shown by its commonest confusions instead of a matrix."""
 
 _COMMONEST: Final = 20
-_FIGURES: Final = {"macro_f1": "macro-F1", "quadratic_kappa": "quadratic-weighted kappa"}
+_FIGURES: Final = {"macro_f1": "macro-F1", "quadratic_kappa": "weighted kappa"}
+_RIVALS: Final = {"against": "the other bundle", "linear": "the linear model"}
 
 
 @lru_cache(maxsize=1)
 def _template() -> Template:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.filters["label"] = label_text
+    environment.filters["breakable"] = breakable
+    environment.filters["rival"] = lambda name: _RIVALS.get(name, name)
     environment.globals.update(
         bar=bar,
         differences=differences,
@@ -44,6 +49,11 @@ def label_text(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return ", ".join(value) or "(none)" if isinstance(value, list | tuple) else str(value)
+
+
+def breakable(name: str) -> Markup:
+    """A label's name, escaped, that a narrow column may break after an underscore or a dot."""
+    return Markup(re.sub(r"([_.])", r"\1<wbr>", str(escape(name))))  # noqa: S704 escaped first
 
 
 def _heat(count: int, row: list[int]) -> float:

@@ -12,7 +12,17 @@ from data.taxonomy import Head, Label, Taxonomy
 from training.dataset import targets
 from training.evaluate import Answers
 from training.placing import exchange
-from training.release_checks import Check, Margins, flip_share, impossible_answers, learned_check, quality_checks
+from training.release_checks import (
+    Check,
+    Judged,
+    Margins,
+    flip_share,
+    impossible_answers,
+    learned_check,
+    loss_checks,
+    share_checks,
+    together,
+)
 
 TOPICS = Head("topics", "multi_label", (Label("a"), Label("b")), empty_set="other")
 LEVEL = Head("level", "ordinal", (Label("low"), Label("mid"), Label("top")), escalate=("top",), miss_cost=4.0)
@@ -56,6 +66,16 @@ def _answers(records: list[dict[str, object]]) -> Answers:
     return Answers((decided * 0.98 + 0.01).astype(np.float64), decided, np.zeros(len(records), dtype=bool))
 
 
+def _checks(records: list[dict[str, object]], ours: Answers, theirs: Answers) -> dict[str, Check]:
+    on = Judged("t", records, ours, theirs)
+    every = [
+        *loss_checks(TAXONOMY, on, Margins()),
+        *loss_checks(TAXONOMY, on, Margins(), worst=False),
+        *share_checks(TAXONOMY, on, Margins()),
+    ]
+    return {check.name: check for check in every}
+
+
 def test_losing_urgent_texts_fails_the_gate_and_sending_them_to_review_does_not() -> None:
     def row(n: int, level: str) -> dict[str, object]:
         return {"text": f"第{n}条", "topics": ["a"] if n % 2 else [], "level": level, "issues": []}
@@ -63,13 +83,14 @@ def test_losing_urgent_texts_fails_the_gate_and_sending_them_to_review_does_not(
     records = [row(n, "top" if n < 60 else "low") for n in range(200)]
     theirs = _answers(records)
     ours = _answers([row(n, "top" if 12 <= n < 60 else "low") for n in range(200)])
-    checks = {check.name: check for check in quality_checks(TAXONOMY, "t", records, ours, theirs, Margins())}
+    checks = _checks(records, ours, theirs)
     lost = checks["top found or reviewed, worst loss"]
     assert not lost.passed and (lost.candidate, lost.current) == (0.8, 1.0) and lost.value < -0.2
+    assert checks["top found or reviewed, loss seen"].value == pytest.approx(-0.2)
     assert not checks["level quadratic_kappa, worst loss"].passed
     assert checks["topics macro_f1, worst loss"].passed and checks["topics macro_f1, worst loss"].value == 0.0
     seen = Answers(ours.probabilities, ours.decided, np.arange(200) < 12)
-    checks = {check.name: check for check in quality_checks(TAXONOMY, "t", records, seen, theirs, Margins())}
+    checks = _checks(records, seen, theirs)
     assert checks["top found or reviewed, worst loss"].passed
     assert not checks["review rate"].passed  # bought with people's time
 
@@ -78,7 +99,7 @@ def test_overcalling_and_uncalibrated_scores_fail_the_gate() -> None:
     records: list[dict[str, object]] = [{"text": str(n), "level": "top" if n < 20 else "low"} for n in range(100)]
     theirs = _answers(records)
     ours = _answers([{"text": str(n), "level": "top" if n < 30 else "low"} for n in range(100)])
-    checks = {check.name: check for check in quality_checks(TAXONOMY, "t", records, ours, theirs, Margins())}
+    checks = _checks(records, ours, theirs)
     assert checks["top said, times true"].value == pytest.approx(1.5) and not checks["top said, times true"].passed
     assert not checks["level calibration error"].passed and checks["review rate"].passed
 
@@ -130,3 +151,15 @@ def test_exchange_that_fails_leaves_both_where_they_were(tmp_path: Path) -> None
     with pytest.raises(OSError, match="one"):
         exchange(tmp_path / "one", tmp_path / "two")
     assert [path.name for path in tmp_path.iterdir()] == ["two"]
+
+
+def test_sets_are_put_together_row_by_row() -> None:
+    parts = []
+    for name, level in (("one", "top"), ("two", "low")):
+        records: list[dict[str, object]] = [{"text": f"{name}{n}", "level": level} for n in range(3)]
+        parts.append(Judged(name, records, _answers(records), _answers([{"text": "x", "level": "mid"}] * 3)))
+    whole = together(parts)
+    assert [record["text"] for record in whole.records] == ["one0", "one1", "one2", "two0", "two1", "two2"]
+    assert whole.ours.decided[:, 2:5].argmax(axis=1).tolist() == [2, 2, 2, 0, 0, 0]
+    assert whole.theirs.decided[:, 3].tolist() == [1] * 6 and len(whole.ours.review) == 6
+    assert together(parts[:1]).name == "one" and whole.name == "all texts together"

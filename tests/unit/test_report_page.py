@@ -12,7 +12,7 @@ from data.taxonomy import Head, Label, Taxonomy
 from training.dataset import targets
 from training.evaluate import Answers
 from training.evaluation import Rival, evaluate_set, without_texts
-from training.report import commonest, label_text, render
+from training.report import breakable, commonest, label_text, render
 from training.report_charts import bar, differences, reliability
 
 NASTY = "<script>alert('我')</script><img src=x onerror=alert(1)> & \"引号\" {{ 7*7 }} </style>"
@@ -21,7 +21,7 @@ LEVEL = Head("level", "ordinal", (Label("low"), Label("mid"), Label("top", "紧�
 MANY = Head("many", "multi_label", tuple(Label(f"m{n}") for n in range(20)))
 LEAVES = Head("leaves", "binary", (Label("leaves"),))
 TAXONOMY = Taxonomy("t<1>", "1", (TOPICS, LEVEL, MANY, LEAVES))
-VOID = {"meta", "br", "img", "link", "input"}
+VOID = {"meta", "br", "wbr", "img", "link", "input"}
 
 
 class _Page(HTMLParser):
@@ -165,6 +165,10 @@ def test_charts_stay_inside_their_frames() -> None:
 )
 def test_label_values_as_people_read_them(value: object, text: str) -> None:
     assert label_text(value) == text
+
+
+def test_names_may_break_and_stay_escaped() -> None:
+    assert breakable("payment_failure.top<b>") == "payment_<wbr>failure.<wbr>top&lt;b&gt;"
 
 
 def test_commonest_confusions_come_first() -> None:
