@@ -15,7 +15,7 @@ from model.errors import BundleError, EngineError
 TOKENS_PER_RUN: Final = 512
 """Padded pieces in one run of the session at most: about as many as keep its tensors in a core's cache."""
 
-_RUN_COST: Final = 12
+_RUN_COST: Final = 16
 """What starting a run costs, in padded pieces."""
 
 
