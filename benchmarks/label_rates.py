@@ -1,14 +1,19 @@
-"""The same texts through the engine alone, ``fankui label`` and the usual other ways; one thread or all."""
+"""The same texts through the engine alone, ``fankui label`` and the usual other ways; one thread or all.
+
+Beside the rate by the clock stands the processor time a text, which holds on a machine with other work too.
+"""
 
 from __future__ import annotations
 
 import csv
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,31 +56,44 @@ def rates(folder: Path, bundle_folder: Path | None, count: int, slow_count: int,
     print(
         f"bundle {bundle.model_version}, {count:,} texts ({slow_count:,} for the slow ways), threads {threads or 'all'}"
     )
-    print("\n| way | texts/s | share of the engine |\n|---|---|---|", flush=True)
+    print("\n| way | texts/s | share of the engine | processor time a text |\n|---|---|---|---|", flush=True)
     engine = _print("the engine alone, on piece ids made before", _engine(bundle, texts, threads), None)
     _print("`Classifier.predict_each` in memory", _classifier(bundle, texts, threads), engine)
     for suffix in ("csv", "jsonl", "parquet"):
         rate = _label(folder, bundle, texts, threads, suffix)
-        _print(f"`fankui label`, CSV to {suffix.upper()}", rate, engine)
+        _print(f"`fankui label`, CSV to {suffix.upper()} (processor time with its start)", rate, engine)
     few = texts[:slow_count]
     _print("naive loop, `predict([text])`", _naive(bundle, few, threads), engine)
     _print(f"`datasets.map` over the ONNX session, batches of {_BATCH}", _datasets(bundle, few, threads), engine)
     _print(f"transformers pipeline, batches of {_BATCH}, float32", _pipeline(bundle, few, threads), engine)
 
 
-def _print(name: str, rate: float, engine: float | None) -> float:
-    share = f"{rate / engine:.1%}" if engine else "100%"
-    print(f"| {name} | {rate:,.0f} | {share} |", flush=True)
+@dataclass(frozen=True)
+class Rate:
+    """How fast something was.
+
+    Attributes:
+        per_s: texts a second by the clock.
+        cpu_ms: processor time a text, in milliseconds, of all threads.
+    """
+
+    per_s: float
+    cpu_ms: float
+
+
+def _print(name: str, rate: Rate, engine: Rate | None) -> Rate:
+    share = rate.per_s / engine.per_s if engine else 1.0
+    print(f"| {name} | {rate.per_s:,.0f} | {share:.1%} | {rate.cpu_ms:.2f} ms |", flush=True)
     return rate
 
 
-def _timed(work: Callable[[], Any], count: int) -> float:
-    began = time.perf_counter()
+def _timed(work: Callable[[], Any], count: int) -> Rate:
+    began, cpu = time.perf_counter(), time.process_time()
     work()
-    return count / (time.perf_counter() - began)
+    return Rate(count / (time.perf_counter() - began), (time.process_time() - cpu) / count * 1e3)
 
 
-def _engine(bundle: Bundle, texts: Sequence[str], threads: int) -> float:
+def _engine(bundle: Bundle, texts: Sequence[str], threads: int) -> Rate:
     tokenizer = WindowTokenizer(bundle.path("tokenizer.json"), bundle.max_tokens)
     engine = OnnxEngine(bundle.default_onnx, threads)
     chunks = [
@@ -86,14 +104,14 @@ def _engine(bundle: Bundle, texts: Sequence[str], threads: int) -> float:
     return _timed(lambda: [engine.run(chunk) for chunk in chunks], len(texts))
 
 
-def _classifier(bundle: Bundle, texts: Sequence[str], threads: int) -> float:
+def _classifier(bundle: Bundle, texts: Sequence[str], threads: int) -> Rate:
     classifier = Classifier(bundle, threads)
     classifier.predict(texts[:_BATCH])
     chunks = [texts[begin : begin + _WINDOW] for begin in range(0, len(texts), _WINDOW)]
     return _timed(lambda: [classifier.predict_each(chunk) for chunk in chunks], len(texts))
 
 
-def _label(folder: Path, bundle: Bundle, texts: Sequence[str], threads: int, suffix: str) -> float:
+def _label(folder: Path, bundle: Bundle, texts: Sequence[str], threads: int, suffix: str) -> Rate:
     source, output, summary = folder / "texts.csv", folder / f"labelled.{suffix}", folder / "summary.json"
     with source.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
@@ -101,13 +119,19 @@ def _label(folder: Path, bundle: Bundle, texts: Sequence[str], threads: int, suf
         writer.writerows(enumerate(texts))
     command = [sys.executable, "-m", "fankui", "label", str(source), "-o", str(output), "--summary", str(summary)]
     options = ["--bundle", str(bundle.folder), "--threads", str(threads), "--quiet", "--restart"]
+    before = _children_s()
     subprocess.run([*command, *options], check=True, stdout=subprocess.DEVNULL, env={**os.environ, "PYTHONUTF8": "1"})
     counts = json.loads(summary.read_text("utf-8"))
     assert counts["labelled"] == len(texts) and counts["duplicates"] == 0, counts
-    return float(counts["rows_per_second"])
+    return Rate(float(counts["rows_per_second"]), (_children_s() - before) / len(texts) * 1e3)
 
 
-def _naive(bundle: Bundle, texts: Sequence[str], threads: int) -> float:
+def _children_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def _naive(bundle: Bundle, texts: Sequence[str], threads: int) -> Rate:
     classifier = Classifier(bundle, threads)
     classifier.predict(texts[:4])
     return _timed(lambda: [classifier.predict([text]) for text in texts], len(texts))
@@ -121,7 +145,7 @@ def _session(bundle: Bundle, threads: int) -> Any:
     return onnxruntime.InferenceSession(str(bundle.default_onnx), options, providers=["CPUExecutionProvider"])
 
 
-def _datasets(bundle: Bundle, texts: Sequence[str], threads: int) -> float:
+def _datasets(bundle: Bundle, texts: Sequence[str], threads: int) -> Rate:
     import datasets
     from transformers import AutoTokenizer
 
@@ -139,7 +163,7 @@ def _datasets(bundle: Bundle, texts: Sequence[str], threads: int) -> float:
     return _timed(lambda: table.map(scores, batched=True, batch_size=_BATCH), len(texts))
 
 
-def _pipeline(bundle: Bundle, texts: Sequence[str], threads: int) -> float:
+def _pipeline(bundle: Bundle, texts: Sequence[str], threads: int) -> Rate:
     import torch
     from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 

@@ -131,6 +131,7 @@ def label_on_ray(
 
 def _ray() -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # its C++ part logs advice for developers of Ray as errors
     try:
         import ray
         import ray.data

@@ -7,7 +7,7 @@ import json
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.conftest import RunFankui
 
 SOFFICE = shutil.which("soffice")
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {"编号": "00012", "内容": "昨晚有人在外地用我的账户刷了三笔", "金额": 8600.5, "备注": "=cmd|' /C calc'!A0"},
     {"编号": "6222021234567890123", "内容": '他说"打不开"，\n第二行', "金额": 12, "备注": "@SUM(1)"},
     {"编号": "3", "内容": "登录不上😀 a\x00b", "金额": None, "备注": "=1+1"},

@@ -7,14 +7,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from tests.conftest import RunFankui
 
 ROOT = Path(__file__).resolve().parents[2]
 TEXTS = (
@@ -37,10 +34,22 @@ sys.stdin.read()
 cluster.shutdown()
 """
 
+
+def run_fankui(*arguments: str, program: Sequence[str] = ("-m", "fankui")) -> subprocess.CompletedProcess[str]:
+    """The command line, with the patience that starting actors on a slow machine takes."""
+    # Ray Data hands out nothing before all actors stand; else the first might do these small shards alone
+    both = {"RAY_DATA_DEFAULT_WAIT_FOR_MIN_ACTORS_S": "600"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", **both}
+    command = [sys.executable, *program, *arguments]
+    return subprocess.run(
+        command, env=environment, capture_output=True, text=True, encoding="utf-8", timeout=700, check=False
+    )
+
+
 needs_ray = pytest.mark.skipif(
     importlib.util.find_spec("ray") is None, reason="Ray is not installed; pip install 'fankui[ray]'"
 )
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(2500)]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +95,7 @@ def outcomes(summary: Path) -> list[dict[str, Any]]:
 @needs_ray
 @pytest.mark.parametrize("url", [False, True])
 def test_two_nodes_give_every_row_what_one_machine_gives_it(
-    run_fankui: RunFankui, address: str, exports: Path, tmp_path: Path, url: bool
+    address: str, exports: Path, tmp_path: Path, url: bool
 ) -> None:
     summary, out = tmp_path / "s.json", tmp_path / "out"
     assert run_fankui("label", str(exports), "-o", str(tmp_path / "local") + "/").returncode == 0
@@ -112,9 +121,7 @@ def test_two_nodes_give_every_row_what_one_machine_gives_it(
 
 
 @needs_ray
-def test_another_bundle_or_option_is_refused(
-    run_fankui: RunFankui, address: str, exports: Path, tmp_path: Path
-) -> None:
+def test_another_bundle_or_option_is_refused(address: str, exports: Path, tmp_path: Path) -> None:
     label = ["label", str(exports / "*.csv"), "-o", str(tmp_path / "out"), "--engine", "ray", "--ray-address", address]
     assert run_fankui(*label, "--strict").returncode == 4
     refused = run_fankui(*label, "--privacy", "mask")
@@ -125,18 +132,10 @@ def test_another_bundle_or_option_is_refused(
     assert nowhere.returncode == 3 and "fankui: Ray: " in nowhere.stderr and "Traceback" not in nowhere.stderr
 
 
-def test_without_ray_the_extra_is_named(run_fankui: RunFankui, exports: Path, tmp_path: Path) -> None:
+def test_without_ray_the_extra_is_named(exports: Path, tmp_path: Path) -> None:
     (tmp_path / "hidden").mkdir()
     (tmp_path / "hidden" / "ray.py").write_text("raise ModuleNotFoundError('no ray here', name='ray')")
     program = "import sys; sys.path.insert(0, sys.argv.pop(1)); import fankui; sys.exit(fankui.main())"
     label = ["label", str(exports), "-o", str(tmp_path / "out"), "--engine", "ray"]
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path / "hidden"), *label],
-        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"},
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=240,
-        check=False,
-    )
+    done = run_fankui(*label, program=("-c", program, str(tmp_path / "hidden")))
     assert done.returncode == 3 and "pip install 'fankui[ray]'" in done.stderr
