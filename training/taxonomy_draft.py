@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from data.errors import LabelError
 from data.taxonomy import Head, HeadKind, Label, Taxonomy
 from training.errors import DataError
 from training.imports.rows import FLAT_NAMES, LabelledFile
-from training.imports.values import folded, names_in
+from training.imports.values import TRUE_WORDS, folded, names_in
 
 _RESERVED: Final = frozenset(
     ("text", "id", "needs_review", "review_reason", "label_error", "model_version", "masked_text", "error")
@@ -173,8 +173,8 @@ def draft_toml(files: Sequence[LabelledFile]) -> str:
         raise DataError(f"{files[0].path.name}: no column holds labels ({why})")
     rows = sum(len(file.rows) for file in files)
     lines = [
-        f"# Drafted from {', '.join(file.path.name for file in files)} ({rows:,} rows). Check every head, take out",
-        "# those that are not to be learned, then train with `fankui train --taxonomy`.",
+        f"# Drafted from {', '.join(file.path.name for file in files)} ({rows:,} rows). Check every head, take",
+        "# out those that are not to be learned, then train with `fankui train --taxonomy`.",
         "#",
         "# kind:  single_label  exactly one label",
         "#        ordinal       exactly one label, listed from least to most",
@@ -198,7 +198,9 @@ def _head_lines(summary: ColumnSummary) -> list[str]:
     lines = ["", "[[heads]]", f"name = {_quoted(name)}", f'kind = "{kind}"']
     if kind == "multi_label":
         lines.append(f"empty_set = {_quoted(_empty_name(labels))}")
-    counts: Any = summary.counts if kind != "binary" else {labels[0]: summary.rows}
+    counts: Mapping[str, int] = summary.counts
+    if kind == "binary":
+        counts = {labels[0]: sum(n for value, n in summary.counts.items() if folded(value) in TRUE_WORDS)}
     lines.append("labels = [")
     lines += [f"  {{name = {_quoted(label)}}},  # {counts[label]:,} rows" for label in labels]
     return [*lines, "]"]

@@ -115,6 +115,7 @@ BASES: Final[dict[str, Callable[[Path, Iterable[str]], None]]] = {
 }
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "kind", ["bert", "roberta", *(pytest.param(k, marks=pytest.mark.slow) for k in ("ernie", "albert", "electra"))]
 )

@@ -108,6 +108,7 @@ def _run_until(folder: Path, arguments: Sequence[str], stop: Path) -> None:
         process.wait()
 
 
+@pytest.mark.timeout(600)
 def test_a_killed_run_is_resumed(tiny_base: Path, tmp_path: Path) -> None:
     (tmp_path / "train.tsv").write_text(_plain_rows(60), "utf-8")
     run = [
@@ -122,7 +123,7 @@ def test_a_killed_run_is_resumed(tiny_base: Path, tmp_path: Path) -> None:
         "--batch-size",
         "8",
     ]
-    run += ["--epochs", "60", "--learning-rate", "1e-3"]
+    run += ["--epochs", "30", "--learning-rate", "1e-3"]
     _run_until(tmp_path, run, Path("bundle.work/checkpoint-*/trainer_state.json"))
     assert not (tmp_path / "bundle").exists()
 
@@ -146,12 +147,13 @@ def test_a_killed_run_is_resumed(tiny_base: Path, tmp_path: Path) -> None:
     found = re.search(r"going on from step (\d+)", done.stderr)
     assert found is not None and int(found[1]) >= 6
     history = open_bundle(tmp_path / "bundle").provenance["history"]
-    assert [entry["epoch"] for entry in history] == [float(epoch) for epoch in range(1, 61)]
+    assert [entry["epoch"] for entry in history] == [float(epoch) for epoch in range(1, 31)]
     assert not (tmp_path / "bundle.work").exists()
     assert Classifier.load(tmp_path / "bundle").predict(["这碗汤"])[0]["label"] in ("汤", "饭")
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 def test_a_terminal_gets_a_bar_and_a_tracker_its_figures(tiny_base: Path, tmp_path: Path) -> None:
     """Labels that nothing can learn stop the run early; what a person sees comes through a pseudo-terminal."""
     (tmp_path / "train.tsv").write_text("".join(f"{'汤饭'[n * 7 % 5 % 2]}\t句子{n}\n" for n in range(40)), "utf-8")

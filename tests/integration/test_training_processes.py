@@ -21,6 +21,7 @@ ACCELERATE = (
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(700)
 @pytest.mark.parametrize("launcher", [TORCHRUN, ACCELERATE], ids=["torchrun", "accelerate"])
 def test_two_processes_train_one_bundle(launcher: tuple[str, ...], tiny_base: Path, tmp_path: Path) -> None:
     rows = "".join(f"{'汤饭'[n % 2]}\t这碗{'汤饭'[n % 2]}第{n}次吃\n" for n in range(66))
@@ -31,7 +32,7 @@ def test_two_processes_train_one_bundle(launcher: tuple[str, ...], tiny_base: Pa
             "--base", str(tiny_base), "--epochs", "4", "--batch-size", "8",
             "--learning-rate", "5e-3", "--max-tokens", "32",
         ],
-        cwd=tmp_path, capture_output=True, text=True, timeout=290, check=False,
+        cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONUTF8": "1", "OMP_NUM_THREADS": "1"},
     )  # fmt: skip
     assert done.returncode == 0, done.stderr

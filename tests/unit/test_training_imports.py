@@ -247,6 +247,7 @@ def test_several_columns_need_a_taxonomy_which_can_be_drafted(tmp_path: Path) ->
         "模块": ("multi_label", ("支付", "登录")),
         "流失": ("binary", ("流失",)),
     }
+    assert '{name = "流失"},  # 15 rows' in toml.read_text("utf-8")
     prepared = prepare(DataOptions(data=(path,), taxonomy=toml))
     assert {"紧急程度", "模块", "流失"} <= prepared.parts.train[0].keys()
     with pytest.raises(DataError, match="is there already"):

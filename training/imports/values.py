@@ -13,7 +13,7 @@ from data.taxonomy import Head, LabelValue, Taxonomy
 from training.errors import DataError
 from training.imports.rows import FLAT_NAMES, LabelledFile, RawRow
 
-_TRUE: Final = frozenset({"true", "1", "yes", "y", "t", "是", "有", "真"})
+TRUE_WORDS: Final = frozenset({"true", "1", "yes", "y", "t", "是", "有", "真"})
 _FALSE: Final = frozenset({"false", "0", "no", "n", "f", "否", "无", "没有", "假"})
 _SHOWN: Final = 12
 
@@ -144,7 +144,7 @@ class LabelReader:
 
     def _truth(self, head: Head, names: Sequence[str]) -> bool:
         said = folded(names[0])
-        if len(names) > 1 or said not in _TRUE | _FALSE | set(self._names[head.name]):
+        if len(names) > 1 or said not in TRUE_WORDS | _FALSE | set(self._names[head.name]):
             raise LabelError(f"{head.name} is true or false; {_shown(names[0])} is neither (write true or false)")
         return said not in _FALSE
 
