@@ -26,12 +26,18 @@ TEXTS = (
 CLUSTER = """
 import sys
 from ray.cluster_utils import Cluster
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-cluster.add_node(num_cpus=1)
-cluster.wait_for_nodes()
-print(cluster.address, flush=True)
-sys.stdin.read()
-cluster.shutdown()
+for attempt in range(5):  # Ray gives a node half a minute to start, which a busy machine may not make
+    try:
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        cluster.add_node(num_cpus=1)
+        cluster.wait_for_nodes()
+    except Exception as error:
+        print(error, file=sys.stderr)
+    else:
+        print("address", cluster.address, flush=True)
+        sys.stdin.read()
+        cluster.shutdown()
+        break
 """
 
 
@@ -60,7 +66,9 @@ def address() -> Iterator[str]:
     ) as process:
         assert process.stdout is not None and process.stdin is not None
         lines = iter(process.stdout.readline, "")
-        yield next(line.strip() for line in lines if line[:1].isdigit() and ":" in line)
+        said = next((line.split()[1] for line in lines if line.startswith("address ")), None)
+        assert said is not None, "Ray could not start two nodes here"
+        yield said
         process.stdin.close()
 
 
