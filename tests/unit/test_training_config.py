@@ -118,7 +118,7 @@ def test_little_data_keeps_its_rare_labels_for_learning() -> None:
 
 
 def test_what_a_person_should_know_is_said() -> None:
-    train = [*_records(20), {"text": "文本第0条", "kind": "b"}]
+    train: list[Any] = [*_records(20), {"text": "文本第0条", "kind": "b"}]
     parts = Parts(
         train, [{"text": " 文本第3条", "kind": "a"}, {"text": "别的", "kind": "rare"}], [{"text": "别的", "kind": "a"}]
     )
