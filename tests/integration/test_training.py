@@ -64,7 +64,7 @@ def bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my.toml").write_text(TAXONOMY, "utf-8")
     command = [
         sys.executable, "-m", "fankui", "train", "--data", "rows.jsonl", "--taxonomy", "my.toml",
-        "--base", str(tiny_base), "--epochs", "12", "--learning-rate", "5e-3", "--max-tokens", "64",
+        "--base", str(tiny_base), "--epochs", "20", "--batch-size", "8", "--learning-rate", "2e-3", "--max-tokens", "64",
         "--out", "bundle", "--serving-copy", "serving",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
@@ -87,7 +87,7 @@ def test_sixty_rows_become_a_bundle_that_answers(bundle: Path, run_fankui: RunFa
     provenance = open_bundle(bundle).provenance
     assert provenance["rows"] == {"train": 42, "validation": 18, "calibration": 18}
     assert len((bundle / "training_rows.txt").read_text("utf-8").split()) == 42
-    assert provenance["config"]["learning_rate"] == 5e-3 and provenance["versions"]["torch"] == torch.__version__
+    assert provenance["config"]["learning_rate"] == 2e-3 and provenance["versions"]["torch"] == torch.__version__
 
 
 def test_serving_copy_says_the_same_in_less(bundle: Path) -> None:
