@@ -30,6 +30,7 @@ from training.release_checks import (
     size_check,
     suite_checks,
     together,
+    unlearned,
 )
 from training.train import serving_copy
 
@@ -127,11 +128,13 @@ def judge_candidate(
     with tempfile.TemporaryDirectory(prefix="fankui-release-") as folder:
         small = Path(folder) / "bundle"
         version = serving_copy(candidate, small)
-        checks = [size_check(small, margins), learned_check(small, sets, margins)]
-        checks += _answer_checks(Classifier.load(small), old, exact, sets, margins)
+        clean = {name: unlearned(small, records) for name, records in sets.items()}
+        checks = [size_check(small, margins), learned_check(sets, clean, margins)]
+        clean = {name: records for name, records in clean.items() if records}
+        checks += _answer_checks(Classifier.load(small), old, exact, clean, margins)
         if cases and suite_fits(whole.taxonomy):
             checks += suite_checks(Classifier.load(small), old, cases, margins)
-    counts = {name: len(records) for name, records in sets.items()}
+    counts = {name: len(records) for name, records in clean.items()}
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return GateResult(version, old.model_version, counts, tuple(checks), margins, now)
 
@@ -139,18 +142,21 @@ def judge_candidate(
 def _answer_checks(
     new: Classifier, old: Classifier, exact: Classifier, sets: Mapping[str, Sequence[Record]], margins: Margins
 ) -> list[Check]:
-    """On every set, and what is lost on all of them together."""
+    """On every set, and on all of them together."""
     checks: list[Check] = []
     judged = []
     for name, records in sets.items():
         on = Judged(name, records, classify_records(new, records), classify_records(old, records))
         judged.append(on)
-        checks += _agreement_checks(new, exact, on, margins)
         checks += share_checks(new.taxonomy, on, margins)
-        checks += flip_checks(new, old, on, margins)
         if len(sets) > 1:
             checks += loss_checks(new.taxonomy, on, margins, worst=False)
-    return checks + (loss_checks(new.taxonomy, together(judged), margins) if judged else [])
+    if not judged:
+        return checks
+    every = together(judged)
+    checks += loss_checks(new.taxonomy, every, margins)
+    checks += _agreement_checks(new, exact, every, margins)
+    return checks + flip_checks(new, old, every, margins)
 
 
 def _agreement_checks(new: Classifier, exact: Classifier, on: Judged, margins: Margins) -> list[Check]:

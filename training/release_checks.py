@@ -49,13 +49,15 @@ class Margins:
         invariance: the same for changes that must not (111 cases: three of them).
         flip_rate: share of texts whose topics or urgency flip under one perturbation, unless the current bundle's own
             is larger: what two annotators disagree on anyway.
-        flip_slack: what it may be above the current bundle's where that is over the limit already.
-        int8_flips: share of texts for which int8 answers a head otherwise than float32 does, in the worst head;
-            what a person would not notice, far below the model's own error.
+        flip_slack: what it may be above the current bundle's where that is over the limit already; some two standard
+            errors of that difference on 2,000 texts.
+        int8_flips: share of answers (texts times heads) that int8 gives otherwise than float32; what a person would
+            not notice, far below the model's own error.
         batch_flips: texts answered otherwise in a batch than alone. One is too many: an answer must not depend on
             who else was asking.
         impossible: texts given an issue without its topic, or not exactly one level.
-        learned: texts of the test sets among the rows the candidate learned from.
+        learned: share of a set's texts that are among the rows the candidate learned from. They are left out; a
+            praise of three characters is written by many, but more than a few mean that the set was trained on.
         serving_bytes: all serving files together; they travel in the wheel and the image.
     """
 
@@ -70,11 +72,11 @@ class Margins:
     directional: float = 0.05
     invariance: float = 0.03
     flip_rate: float = 0.03
-    flip_slack: float = 0.01
+    flip_slack: float = 0.015
     int8_flips: float = 0.005
     batch_flips: int = 0
     impossible: int = 0
-    learned: int = 0
+    learned: float = 0.01
     serving_bytes: int = 15_000_000
 
 
@@ -144,12 +146,19 @@ def size_check(folder: Path, margins: Margins) -> Check:
     return Check("bytes of the serving files", "", size, margins.serving_bytes)
 
 
-def learned_check(folder: Path, sets: Mapping[str, Sequence[Record]], margins: Margins) -> Check:
-    """Test texts among the rows a bundle says it learned from."""
+def unlearned(folder: Path, records: Sequence[Record]) -> list[Record]:
+    """Records that are not among the rows a bundle says it learned from."""
     path = folder / "training_rows.txt"
     learned = set(path.read_text("utf-8").split()) if path.is_file() else set()
-    overlap = sum(record_id(record) in learned for records in sets.values() for record in records)
-    return Check("test texts it learned from", "", overlap, margins.learned)
+    return [record for record in records if record_id(record) not in learned]
+
+
+def learned_check(
+    sets: Mapping[str, Sequence[Record]], clean: Mapping[str, Sequence[Record]], margins: Margins
+) -> Check:
+    """Share of a set that was learned from, in the set where it is largest."""
+    share = max((1 - len(clean[name]) / len(records) for name, records in sets.items()), default=0.0)
+    return Check("test texts it learned from (left out)", "", share, margins.learned)
 
 
 def impossible_answers(taxonomy: Taxonomy, decided: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
@@ -168,9 +177,9 @@ def impossible_answers(taxonomy: Taxonomy, decided: npt.NDArray[np.int64]) -> np
 
 
 def flip_share(taxonomy: Taxonomy, one: npt.NDArray[np.int64], two: npt.NDArray[np.int64]) -> float:
-    """Share of rows that a head answers differently, in the head where it is largest."""
+    """Share of answers, rows (n, n_logits) times heads, that differ."""
     differs = one != two
-    return max(float(differs[:, where].any(axis=1).mean()) for where in taxonomy.slices.values())
+    return float(np.mean([differs[:, where].any(axis=1).mean() for where in taxonomy.slices.values()]))
 
 
 def alone_and_together(classifier: Classifier, texts: Sequence[str], together: npt.NDArray[np.int64]) -> int:
@@ -251,7 +260,7 @@ def suite_checks(new: Classifier, old: Classifier, cases: Sequence[Mapping[str, 
 
 
 def flip_checks(new: Classifier, old: Classifier, on: Judged, margins: Margins) -> list[Check]:
-    """Flip rate of every perturbation over one set of texts."""
+    """Flip rate of every perturbation."""
     texts = [str(record["text"]) for record in on.records]
     ours, theirs = flips(new, texts, on.ours.decided), flips(old, texts, on.theirs.decided)
     checks = []

@@ -22,6 +22,7 @@ from training.release_checks import (
     loss_checks,
     share_checks,
     together,
+    unlearned,
 )
 
 TOPICS = Head("topics", "multi_label", (Label("a"), Label("b")), empty_set="other")
@@ -47,11 +48,11 @@ def test_impossible_answers_are_found_and_possible_ones_pass() -> None:
     assert impossible_answers(TAXONOMY, decided).tolist() == [False, False, True, True, True]
 
 
-def test_flip_share_is_that_of_the_worst_head() -> None:
+def test_flip_share_is_over_all_answers() -> None:
     one = np.zeros((4, 7), dtype=np.int64)
     two = one.copy()
     two[0, 0] = two[1, 0] = two[2, 3] = 1
-    assert flip_share(TAXONOMY, one, two) == 0.5
+    assert flip_share(TAXONOMY, one, two) == pytest.approx(3 / 12)
     assert flip_share(TAXONOMY, one, one) == 0.0
 
 
@@ -104,12 +105,14 @@ def test_overcalling_and_uncalibrated_scores_fail_the_gate() -> None:
     assert not checks["level calibration error"].passed and checks["review rate"].passed
 
 
-def test_learned_texts_are_counted(tmp_path: Path) -> None:
+def test_learned_texts_are_left_out_and_counted(tmp_path: Path) -> None:
     (tmp_path / "training_rows.txt").write_text("aa\nbb\n", "utf-8")
     sets = {"one": [{"id": "aa", "text": "x"}, {"id": "cc", "text": "y"}], "two": [{"id": "bb", "text": "z"}]}
-    check = learned_check(tmp_path, sets, Margins())
-    assert check.value == 2 and not check.passed
-    assert learned_check(tmp_path, {"one": [{"text": "x"}]}, Margins()).passed
+    clean = {name: unlearned(tmp_path, records) for name, records in sets.items()}
+    assert clean == {"one": [{"id": "cc", "text": "y"}], "two": []}
+    check = learned_check(sets, clean, Margins())
+    assert check.value == 1.0 and not check.passed
+    assert learned_check({"one": [{"text": "x"}]}, {"one": unlearned(tmp_path, [{"text": "x"}])}, Margins()).passed
 
 
 def test_exchanged_folders_are_never_seen_missing_or_mixed(tmp_path: Path) -> None:
