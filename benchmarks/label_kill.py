@@ -41,10 +41,10 @@ def kill_run(folder: Path, rows: int, kills: int, options: list[str]) -> None:
     print(f"| never killed | {labels_bytes / 1e6:.2f} MB | {time.monotonic() - began:.1f} s |", flush=True)
     _check(summary, planted)
     chosen = random.Random(rows)
-    stops = sorted(chosen.uniform(0.03, 0.97) for _ in range(kills))
+    stops = sorted(chosen.uniform(0.03, 0.9) for _ in range(kills))
     for number, stop in enumerate(stops, start=1):
         began = time.monotonic()
-        kept = _run(source, output, options, stop_at=int(stop * labels_bytes))
+        kept = _run(source, output, options, stop_at=int(stop * labels_bytes), then_s=chosen.uniform(0.3, 2.0))
         print(f"| kill -9 no. {number} | {kept / 1e6:.2f} MB | {time.monotonic() - began:.1f} s |", flush=True)
     began = time.monotonic()
     _run(source, output, options, stop_at=None)
@@ -58,7 +58,7 @@ def kill_run(folder: Path, rows: int, kills: int, options: list[str]) -> None:
     )
 
 
-def _run(source: Path, output: Path, options: list[str], stop_at: int | None) -> int:
+def _run(source: Path, output: Path, options: list[str], stop_at: int | None, then_s: float = 0.0) -> int:
     journal = RunFiles(output).work / "labels.journal"
     command = [sys.executable, "-m", "fankui", "label", str(source), "-o", str(output), "--quiet", *options]
     largest = 0
@@ -67,6 +67,7 @@ def _run(source: Path, output: Path, options: list[str], stop_at: int | None) ->
             if journal.exists():
                 largest = max(largest, _size(journal))
             if stop_at is not None and largest >= stop_at:
+                time.sleep(then_s)  # into the middle of a window, or of reading the labels that are kept
                 process.kill()
                 break
             time.sleep(_LOOK_S)
