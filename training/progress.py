@@ -7,6 +7,7 @@ import sys
 import time
 from typing import Any
 
+from tqdm import tqdm
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 from transformers.integrations import get_available_reporting_integrations
 
@@ -50,17 +51,28 @@ def _figures(metrics: dict[str, Any]) -> str:
     return ", ".join(f"{name} {value:.3f}" for name, value in own.items() if name not in hidden)
 
 
-class _Bar(ProgressCallback):  # type: ignore[misc]
-    """transformers' bar, with one line an epoch."""
+class _Bar(TrainerCallback):  # type: ignore[misc]
+    """A bar over all steps, with one line an epoch; transformers' own is silenced with its other bars."""
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and self.training_bar is not None and logs and "loss" in logs:
-            self.training_bar.set_postfix(loss=f"{float(logs['loss']):.3f}")
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self._bar = tqdm(total=state.max_steps, initial=state.global_step, unit="step", file=sys.stderr)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._bar is not None:
+            self._bar.update(state.global_step - self._bar.n)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
-        super().on_evaluate(args, state, control, metrics=metrics, **kwargs)
-        if state.is_world_process_zero and self.training_bar is not None:
-            self.training_bar.write(f"epoch {state.epoch:.0f}: {_figures(metrics or {})}", file=sys.stderr)
+        if self._bar is not None:
+            self._bar.write(f"epoch {state.epoch:.0f}: {_figures(metrics or {})}", file=sys.stderr)
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
 
 
 class _Lines(TrainerCallback):  # type: ignore[misc]

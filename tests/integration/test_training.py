@@ -64,8 +64,8 @@ def bundle(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "my.toml").write_text(TAXONOMY, "utf-8")
     command = [
         sys.executable, "-m", "fankui", "train", "--data", "rows.jsonl", "--taxonomy", "my.toml",
-        "--base", str(tiny_base), "--epochs", "20", "--batch-size", "8", "--learning-rate", "2e-3", "--max-tokens", "64",
-        "--out", "bundle", "--serving-copy", "serving",
+        "--base", str(tiny_base), "--epochs", "20", "--batch-size", "8", "--learning-rate", "2e-3",
+        "--max-tokens", "64", "--out", "bundle", "--serving-copy", "serving",
     ]  # fmt: skip
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import pty
 import re
 import select
 import signal
+import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -159,6 +162,7 @@ def test_a_terminal_gets_a_bar_and_a_tracker_its_figures(tiny_base: Path, tmp_pa
     (tmp_path / "train.tsv").write_text("".join(f"{'汤饭'[n * 7 % 5 % 2]}\t句子{n}\n" for n in range(40)), "utf-8")
     (tmp_path / "dev.tsv").write_text("汤\t句子甲\n汤\t句子乙\n汤\t句子丙\n饭\t句子丁\n", "utf-8")
     main, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))
     process = subprocess.Popen(
         _command(
             "--data", "train.tsv", "--validation", "dev.tsv", "--out", "bundle", "--base", str(tiny_base),
