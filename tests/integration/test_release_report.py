@@ -50,7 +50,7 @@ def test_a_page_and_figures_from_labelled_records(run_fankui: RunFankui, tmp_pat
 
 def test_what_cannot_be_evaluated_is_named_in_one_line(run_fankui: RunFankui, tmp_path: Path) -> None:
     table = tmp_path / "rows.csv"
-    table.write_text("text,topics,urgency\n打不开了,ui,high\n挺好,,low\n密码忘了,security,normal\n" * 4, "utf-8")
+    table.write_text("text,topics,urgency\n" + "打不开了,ui,high\n挺好,,low\n密码忘了,security,normal\n" * 4, "utf-8")
     figures = tmp_path / "t.json"
     done = run_fankui("evaluate", "--data", str(table), "--no-baseline", "--json", str(figures))
     assert done.returncode == 0, done.stderr
