@@ -19,7 +19,8 @@ class Api(litserve.LitAPI):
         """Load the model."""
         self.work = make_work()
 
-    def decode_request(self, request: dict[str, Any]) -> list[str]:
+    # LitServe makes the endpoint's parameter from the annotation, so there is none.
+    def decode_request(self, request) -> list[str]:  # noqa: ANN001
         """The texts of a request."""
         return list(request["texts"])
 
