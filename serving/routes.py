@@ -24,7 +24,6 @@ from serving.schema import ranked_labels, result_of
 from serving.service import Service
 
 
-
 class PlainRoute(APIRoute):
     """A route that FastAPI describes but does not prepare: our endpoints take the request as it comes."""
 
