@@ -82,7 +82,8 @@ class PretrainingModel(nn.Module):
         """
         hidden = self.mlm.bert(ids, attention_mask=attention).last_hidden_state
         logits = self.mlm.cls(hidden.reshape(-1, hidden.shape[-1])[positions])
-        masked = nn.functional.cross_entropy(logits.float(), targets, ignore_index=IGNORE)
+        total = nn.functional.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
+        masked = total / (targets != IGNORE).sum().clamp(min=1)
         if not passage_weight:
             return masked, masked
         pooled = self.mlm.bert.pooler(hidden)
