@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
+import socket
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -22,6 +24,8 @@ from serving.label_options import LabelOptions
 from serving.label_shards import Shard, label_shard
 
 _OBJECT_STORE_BYTES: Final = 100 << 20  # names and summaries go through it, rows do not
+_ANSWER_S: Final = 10.0
+_ADDRESS: Final = re.compile(r"(?P<host>[^:/]+):(?P<port>\d+)")
 
 
 @dataclass(frozen=True)
@@ -143,6 +147,12 @@ def _ray() -> Any:
 def _connect(ray: Any, address: str | None) -> None:
     address = address or os.environ.get("RAY_ADDRESS")
     own = {} if address else {"object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
+    place = _ADDRESS.fullmatch(address or "")
+    try:
+        if place:  # Ray itself would knock at an empty place for many minutes
+            socket.create_connection((place["host"], int(place["port"])), timeout=_ANSWER_S).close()
+    except OSError as error:
+        raise ClusterFailed(f"no cluster answers at {address}: {error}") from error
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
     except Exception as error:  # a node that does not start raises just that
