@@ -70,9 +70,9 @@ def linear_accuracy(data: BenchSet) -> float:
     return best
 
 
-def tuned_accuracy(base: str, data: BenchSet, seed: int, epochs: int) -> float:
+def tuned_accuracy(base: str, data: BenchSet, seed: int, epochs: int, bf16: bool) -> float:
     """Accuracy of a fine-tuned base on the test after the last of ``epochs``."""
-    config = FinetuneConfig(epochs=epochs, seed=seed, imbalance_power=0.0, head_weights={})
+    config = FinetuneConfig(epochs=epochs, seed=seed, imbalance_power=0.0, head_weights={}, bf16=bf16)
     inner = random.Random(seed).sample(range(len(data.train)), k=min(500, len(data.train) // 10))
     held_out = set(inner)
     train = [record for number, record in enumerate(data.train) if number not in held_out]
@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--limit", type=int, help="training rows at most, the same for all")
+    parser.add_argument("--bf16", action="store_true", help="as in `fankui train`: for GPUs and CPUs with AMX")
     args = parser.parse_args()
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
@@ -109,7 +110,7 @@ def main() -> None:
             data = read_set(args.folder / name, args.limit)
             cells = [f"{linear_accuracy(data):.4f}"]
             for base in (twin, args.encoder):
-                values = [tuned_accuracy(base, data, seed, args.epochs) for seed in range(args.seeds)]
+                values = [tuned_accuracy(base, data, seed, args.epochs, args.bf16) for seed in range(args.seeds)]
                 cells.append(f"{np.mean(values):.4f} ± {np.std(values):.4f}")
             print(f"| {name} | {len(data.train)} | {' | '.join(cells)} |", flush=True)
 
