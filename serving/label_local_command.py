@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from serving.label_options import LabelOptions, Outcome
     from serving.label_paths import Task
 
-_EXIT_UNUSABLE: Final = 3
-_EXIT_UNLABELLED: Final = 4
 _DRY_ROWS: Final = 20
 _SHOWN: Final = 5
 
@@ -33,6 +31,7 @@ def label_here(args: argparse.Namespace, options: LabelOptions) -> int:
     from model.classifier import Classifier
     from serving.checkpoint import json_bytes
     from serving.label_paths import passed_over
+    from serving.label_totals import exit_code
 
     if others := passed_over(args.inputs):
         names = ", ".join(map(str, others[:_SHOWN])) + (", …" if len(others) > _SHOWN else "")
@@ -46,7 +45,7 @@ def label_here(args: argparse.Namespace, options: LabelOptions) -> int:
             result = summaries[0] if len(tasks) == 1 else {"files": summaries}
             args.summary.write_bytes(json_bytes(result))
     unlabelled = any(summary.get("rejects") or summary.get("errors") for summary in summaries)
-    return _EXIT_UNUSABLE if failed else _EXIT_UNLABELLED if args.strict and unlabelled else 0
+    return exit_code(failed > 0, unlabelled and args.strict)
 
 
 def _label_each(
@@ -135,6 +134,7 @@ def _dry_run(args: argparse.Namespace, options: LabelOptions, classifier: Classi
     from serving.label_progress import Progress
     from serving.label_run import LabelRun
     from serving.label_summary import rows_text
+    from serving.label_totals import exit_code
 
     source = LabelInput(task.source, task.form, options.read, options.text_column, options.id_column)
     rows = LabelRun(classifier, source, task.output_form, options, Progress(sys.stderr, True)).first_rows(_DRY_ROWS)
@@ -144,7 +144,7 @@ def _dry_run(args: argparse.Namespace, options: LabelOptions, classifier: Classi
     if report.encoding:
         print(f"read as {report.encoding} ({report.encoding_reason})")
     print(rows_text(classifier.taxonomy, rows, source.text_columns, options.id_column, options.masked()))
-    return _EXIT_UNLABELLED if args.strict and _any_error(labels for _, labels in rows) else 0
+    return exit_code(False, args.strict and _any_error(labels for _, labels in rows))
 
 
 def _any_error(rows: Iterator[Mapping[str, Any]]) -> bool:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from serving.label_options import LabelOptions
     from serving.label_shards import Shard
 
-_EXIT_UNUSABLE: Final = 3
-_EXIT_UNLABELLED: Final = 4
 _SHOWN: Final = 10
 _READERS: Final = 16
 
@@ -79,7 +77,7 @@ def _labelled(
 def _report(args: argparse.Namespace, outcomes: list[dict[str, Any]], seconds: float) -> int:
     from serving.checkpoint import json_bytes
     from serving.label_summary import summary_text
-    from serving.label_totals import total
+    from serving.label_totals import exit_code, total
 
     failed = [outcome for outcome in outcomes if "failed" in outcome]
     good = [outcome for outcome in outcomes if "failed" not in outcome]
@@ -96,5 +94,4 @@ def _report(args: argparse.Namespace, outcomes: list[dict[str, Any]], seconds: f
     if failed:
         rest = f", {_SHOWN} are shown, --summary FILE tells all" if len(failed) > _SHOWN else ""
         print(f"fankui: {len(failed):,} of {len(outcomes):,} files failed{rest}", file=sys.stderr)
-        return _EXIT_UNUSABLE
-    return _EXIT_UNLABELLED if args.strict and (totals["rejects"] or totals["errors"]) else 0
+    return exit_code(bool(failed), args.strict and bool(totals["rejects"] or totals["errors"]))

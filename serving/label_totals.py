@@ -1,4 +1,4 @@
-"""The counts of many files together."""
+"""What a run over one or many files comes to: counts and exit code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,19 @@ from typing import Any, Final
 _SUMS: Final = (
     "rows_in", "rows_out", "labelled", "rejects", "needs_review", "duplicates", "replaced_bytes", "blank_lines",
 )  # fmt: skip
+
+_EXIT_UNUSABLE: Final = 3
+_EXIT_UNLABELLED: Final = 4
+
+
+def exit_code(failed: bool, unlabelled: bool) -> int:
+    """Exit code of ``fankui label``.
+
+    Args:
+        failed: whether a file could not be labelled.
+        unlabelled: whether rows were left without labels and the person wants to be told by the code.
+    """
+    return _EXIT_UNUSABLE if failed else _EXIT_UNLABELLED if unlabelled else 0
 
 
 def total(summaries: Sequence[Mapping[str, Any]], seconds: float, new_rows: int) -> dict[str, Any]:

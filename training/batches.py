@@ -46,15 +46,14 @@ def epoch_order(
 
 
 def batches(
-    corpus: PackedCorpus, config: PretrainConfig, stage: Stage, epoch: int, vocabulary_size: int
+    corpus: PackedCorpus, config: PretrainConfig, stage: Stage, epoch: int, keep: npt.NDArray[np.float32]
 ) -> Iterator[MaskedBatch]:
     """All batches of one epoch of a stage, a function of the seed and the epoch's number alone.
 
     Passages wait in one queue a row length; a queue that holds ``tokens_per_step / length`` passages becomes a
-    batch. What is left in the queues at the end of the epoch is dropped.
+    batch. What is left in the queues at the end of the epoch is dropped. ``keep`` is what `keep_shares` gives.
     """
     generator = np.random.default_rng((config.seed, epoch))
-    keep = keep_shares(corpus, vocabulary_size)
     order = epoch_order(corpus, stage_weights(config, stage), generator)
     lengths = np.minimum(corpus.lengths, LONG)
     row_of = np.searchsorted(np.array(ROW_LENGTHS) - 2, lengths)
@@ -67,4 +66,4 @@ def batches(
             rows = fill_rows(queues[bucket], ROW_LENGTHS[bucket])
             queues[bucket] = []
             words = passage_words(rows, keep, generator)
-            yield mask_words(rows, words, config.mask_share, vocabulary_size, generator)
+            yield mask_words(rows, words, config.mask_share, len(keep), generator)

@@ -18,12 +18,14 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import BertConfig, BertForMaskedLM, BertModel
 
-from training.batches import batches
+from training.batches import batches, keep_shares
 from training.errors import CheckpointError
 from training.masking import IGNORE, MaskedBatch
 from training.packing import PackedCorpus
@@ -167,18 +169,19 @@ class MaskedLanguageTrainer:
 
     def train(self, corpus: PackedCorpus, vocabulary_size: int) -> None:
         """Run all stages that are left, saving a checkpoint every ``checkpoint_minutes`` and at the end."""
+        keep = keep_shares(corpus, vocabulary_size)
         while self.progress.stage < len(self.config.stages):
             stage = self.config.stages[self.progress.stage]
-            self._train_stage(corpus, vocabulary_size, stage)
+            self._train_stage(corpus, keep, stage)
             self.progress.stage += 1
             self.progress.stage_step, self.progress.stage_seconds = 0, 0.0
             self.progress.epoch, self.progress.batch = self.progress.epoch + 1, 0
             self.save()
 
-    def _train_stage(self, corpus: PackedCorpus, vocabulary_size: int, stage: Stage) -> None:
+    def _train_stage(self, corpus: PackedCorpus, keep: npt.NDArray[np.float32], stage: Stage) -> None:
         progress, saved, noted = self.progress, time.monotonic(), time.monotonic()
         noted_tokens = progress.tokens
-        for batch in self._stage_batches(corpus, vocabulary_size, stage):
+        for batch in self._stage_batches(corpus, keep, stage):
             begin = time.monotonic()
             loss = self.step(batch, stage)
             now = time.monotonic()
@@ -205,10 +208,12 @@ class MaskedLanguageTrainer:
             if progress.stage_seconds >= stage.minutes * 60:
                 return
 
-    def _stage_batches(self, corpus: PackedCorpus, vocabulary_size: int, stage: Stage) -> Iterator[MaskedBatch]:
+    def _stage_batches(
+        self, corpus: PackedCorpus, keep: npt.NDArray[np.float32], stage: Stage
+    ) -> Iterator[MaskedBatch]:
         while True:
             done = self.progress.batch
-            for number, batch in enumerate(batches(corpus, self.config, stage, self.progress.epoch, vocabulary_size)):
+            for number, batch in enumerate(batches(corpus, self.config, stage, self.progress.epoch, keep)):
                 if number >= done:
                     yield batch
             self.progress.epoch, self.progress.batch = self.progress.epoch + 1, 0

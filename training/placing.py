@@ -12,7 +12,7 @@ from typing import Final
 from model.bundle import open_bundle
 from training.errors import ConfigError
 from training.release import GateResult
-from training.train import serving_copy
+from training.write_bundle import serving_copy
 
 RESULT_FILE: Final = "release.json"
 """Lies in a released bundle's folder, unnamed by the manifest: judging a bundle must not change its version."""

@@ -10,7 +10,7 @@ from typing import Final
 from data.corpus import read_split
 from training.dataset import Record, read_jsonl
 from training.folds import folds
-from training.train import TrainingData
+from training.training_data import TrainingData
 
 NATURAL_URGENCY: Final = {"low": 0.41, "normal": 0.33, "high": 0.24, "critical": 0.02}
 """Shares of urgency in real feedback as it comes; the authored corpus has more of the rare ones."""

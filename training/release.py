@@ -32,7 +32,7 @@ from training.release_checks import (
     together,
     unlearned,
 )
-from training.train import serving_copy
+from training.write_bundle import serving_copy
 
 
 @dataclass(frozen=True)
@@ -131,9 +131,10 @@ def judge_candidate(
         clean = {name: unlearned(small, records) for name, records in sets.items()}
         checks = [size_check(small, margins), learned_check(sets, clean, margins)]
         clean = {name: records for name, records in clean.items() if records}
-        checks += _answer_checks(Classifier.load(small), old, exact, clean, margins)
+        new = Classifier.load(small)
+        checks += _answer_checks(new, old, exact, clean, margins)
         if cases and suite_fits(whole.taxonomy):
-            checks += suite_checks(Classifier.load(small), old, cases, margins)
+            checks += suite_checks(new, old, cases, margins)
     counts = {name: len(records) for name, records in clean.items()}
     now = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
     return GateResult(version, old.model_version, counts, tuple(checks), margins, now)

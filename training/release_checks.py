@@ -19,7 +19,7 @@ from training.dataset import Record, targets
 from training.evaluate import Answers, judge
 from training.flips import flips
 from training.resampling import primary_figure
-from training.train import record_id
+from training.training_data import record_id
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from data.taxonomy import Taxonomy
     from training.dataset import Record
 
 _FAILED: Final = 1
@@ -53,7 +54,7 @@ def release(argv: list[str]) -> int:
 
     taxonomy = open_bundle(args.candidate).taxonomy
     cases = read_suite(args.suite or suite_path()) if suite_fits(taxonomy) else []
-    result = judge_candidate(args.candidate, args.over, _sets(args), cases)
+    result = judge_candidate(args.candidate, args.over, _sets(args, taxonomy), cases)
     text = json.dumps(result.to_dict(), ensure_ascii=False, indent=1)
     print(result.table(), file=sys.stderr if args.json == "-" else sys.stdout)
     if args.json == "-":
@@ -68,11 +69,9 @@ def release(argv: list[str]) -> int:
     return 0
 
 
-def _sets(args: argparse.Namespace) -> dict[str, list[Record]]:
+def _sets(args: argparse.Namespace, taxonomy: Taxonomy) -> dict[str, list[Record]]:
     from data.taxonomy import Taxonomy
-    from model.bundle import open_bundle
     from training.evaluate_command import read_sets
 
-    taxonomy = open_bundle(args.candidate).taxonomy
     always = read_sets([], None, taxonomy) if taxonomy.name == Taxonomy.default().name or not args.data else {}
     return {**always, **(read_sets(args.data, args.fold, taxonomy) if args.data else {})}

@@ -27,8 +27,12 @@ def _step(checkpoint: Path) -> int:
 
 
 def checkpoints(folder: Path) -> list[Path]:
-    """Whole checkpoints, oldest first; the Trainer writes its state last."""
-    return sorted((path for path in folder.rglob("checkpoint-*") if (path / _LAST_WRITTEN).is_file()), key=_step)
+    """Whole checkpoints, oldest first; the Trainer writes its state last.
+
+    Runs that are averaged have a folder each and follow one another.
+    """
+    whole = [path / _LAST_WRITTEN for path in folder.rglob("checkpoint-*") if (path / _LAST_WRITTEN).is_file()]
+    return [state.parent for state in sorted(whole, key=lambda state: state.stat().st_mtime_ns)]
 
 
 def open_work(folder: Path, run: Mapping[str, Any], resume: bool) -> int:

@@ -196,7 +196,7 @@ print("done", flush=True)
 
 @pytest.mark.slow
 def test_a_killed_release_leaves_one_whole_bundle(tmp_path: Path, current: Path) -> None:
-    from training.train import serving_copy
+    from training.write_bundle import serving_copy
 
     candidates = [_whole(tmp_path / "one", note="1"), _whole(tmp_path / "two", note="2")]
     versions = [serving_copy(candidate, tmp_path / "probe") for candidate in candidates]

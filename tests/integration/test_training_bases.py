@@ -31,7 +31,8 @@ from model.classifier import Classifier
 from model.engine import OnnxEngine
 from model.tokenizer import WindowTokenizer
 from training.finetune import FinetuneConfig
-from training.train import TrainingData, train_bundle
+from training.train import train_bundle
+from training.training_data import TrainingData
 
 TAXONOMY = Taxonomy(
     "kitchen",

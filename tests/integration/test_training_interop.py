@@ -18,7 +18,8 @@ from model.bundle import Bundle, open_bundle
 from model.engine import OnnxEngine
 from model.tokenizer import WindowTokenizer
 from training.finetune import FinetuneConfig
-from training.train import TrainingData, train_bundle
+from training.train import train_bundle
+from training.training_data import TrainingData
 
 PACKAGES = (
     "transformers==4.57.6", "huggingface-hub==0.36.0", "tokenizers==0.22.2", "optimum==2.1.0", "optimum-onnx==0.1.0",

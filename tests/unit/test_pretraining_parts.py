@@ -123,7 +123,8 @@ def test_the_pooled_output_is_trained_and_handed_on(tmp_path: Path) -> None:
 def test_batches_are_a_function_of_seed_and_epoch(packed: tuple[PackedCorpus, int]) -> None:
     corpus, size = packed
     stage = CONFIG.stages[0]
-    first, again, other = (list(batches(corpus, CONFIG, stage, epoch, size)) for epoch in (0, 0, 1))
+    keep = keep_shares(corpus, size)
+    first, again, other = (list(batches(corpus, CONFIG, stage, epoch, keep)) for epoch in (0, 0, 1))
     assert len(first) > 20
     assert all((a.ids == b.ids).all() and (a.targets == b.targets).all() for a, b in zip(first, again, strict=True))
     assert any(a.ids.shape != b.ids.shape or (a.ids != b.ids).any() for a, b in zip(first, other, strict=False))
