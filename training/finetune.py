@@ -37,6 +37,7 @@ from training.errors import ConfigError
 from training.losses import HeadLoss, head_losses
 from training.processes import count as process_count
 from training.progress import check_trackers, on_terminal, show_progress
+from training.teaching import TaughtTexts
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,7 @@ class FinetuneConfig:
         warmup_share: share of all steps spent warming up.
         weight_decay: AdamW's.
         dropout: in hidden layers, attention and classifier; None keeps the base's.
-        max_tokens: pieces a text, special ones included.
+        max_tokens: pieces a text, special ones included; no more than the base reads (`training.base`).
         imbalance_power: 0 ignores class imbalance, 1 weights by inverse frequency.
         smoothing: label smoothing.
         head_weights: factor a head in the summed loss; 1.0 for heads not named.
@@ -166,7 +167,7 @@ def _optimizer(model: PreTrainedModel, new: frozenset[str], config: FinetuneConf
         rate = config.learning_rate * (config.new_layer_rate if fresh else 1.0)
         groups.append({"params": [p for p in named if p.ndim >= 2], "lr": rate, "weight_decay": config.weight_decay})
         groups.append({"params": [p for p in named if p.ndim < 2], "lr": rate, "weight_decay": 0.0})
-    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate)
+    return torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, fused=True)
 
 
 class _HeadTrainer(Trainer):  # type: ignore[misc]
@@ -234,7 +235,7 @@ def finetune(
     validation: Sequence[Record],
     config: FinetuneConfig = FinetuneConfig(),
     work: Path | None = None,
-    soft_targets: npt.NDArray[np.float32] | None = None,
+    taught: TaughtTexts | None = None,
 ) -> Finetuned:
     """Fine-tune a checkpoint on all heads at once; the best or last epoch, or the average of several runs.
 
@@ -245,8 +246,7 @@ def finetune(
         validation: labelled records the best epoch is chosen on.
         config: how.
         work: folder for checkpoints, kept; a temporary one otherwise. A run found in it is resumed.
-        soft_targets: (n_train, n_logits) float32 probabilities to learn instead of the records' labels, such as
-            a teacher's; class weights still come from the labels.
+        taught: unlabelled texts, learned from beside the records; class weights come from the records alone.
 
     Raises:
         ConfigError: the base cannot be loaded.
@@ -255,11 +255,11 @@ def finetune(
     check_records(train, taxonomy)
     check_records(validation, taxonomy)
     if config.average == 1:
-        return _finetune_once(base, taxonomy, train, validation, config, work, soft_targets, config.seed)
+        return _finetune_once(base, taxonomy, train, validation, config, work, taught, config.seed)
     runs = []
     for seed in range(config.seed, config.seed + config.average):
         folder = None if work is None else work / f"seed-{seed}"
-        runs.append(_finetune_once(base, taxonomy, train, validation, config, folder, soft_targets, seed))
+        runs.append(_finetune_once(base, taxonomy, train, validation, config, folder, taught, seed))
     states = [run.model.state_dict() for run in runs]
     mean = {
         name: torch.stack([state[name].double() for state in states]).mean(dim=0).to(tensor.dtype)
@@ -277,31 +277,27 @@ def _finetune_once(
     validation: Sequence[Record],
     config: FinetuneConfig,
     work: Path | None,
-    soft_targets: npt.NDArray[np.float32] | None,
+    taught: TaughtTexts | None,
     seed: int,
 ) -> Finetuned:
     """One run; new layers start from ``config.seed``, order, dropout and augmentation from ``seed``."""
     set_seed(config.seed)
     model, tokenizer, new_layers = load_base(base, taxonomy, config.dropout)
-    max_tokens = min(config.max_tokens, getattr(model.config, "max_position_embeddings", config.max_tokens))
-    config = dataclasses.replace(config, max_tokens=max_tokens)
     wanted = targets(train, taxonomy)
     losses = head_losses(taxonomy, wanted, config.head_weights, config.imbalance_power, config.smoothing)
-    texts, learned = augmented(
-        [normalise(str(record["text"])) for record in train],
-        wanted if soft_targets is None else soft_targets,
-        taxonomy,
-        config.augmentation,
-        seed,
-    )
+    texts = [normalise(str(record["text"])) for record in train]
+    if taught is not None:
+        texts += [normalise(text) for text in taught.texts]
+        wanted = np.concatenate([wanted, taught.probabilities])
+    texts, learned = augmented(texts, wanted, taxonomy, config.augmentation, seed)
     with tempfile.TemporaryDirectory() as scratch:
         folder = work or Path(scratch)
         trainer = _HeadTrainer(
             losses,
             model=model,
             args=_arguments(dataclasses.replace(config, seed=seed), folder, len(texts)),
-            train_dataset=encoded(texts, learned, tokenizer, max_tokens),
-            eval_dataset=to_dataset(validation, taxonomy, tokenizer, max_tokens),
+            train_dataset=encoded(texts, learned, tokenizer, config.max_tokens),
+            eval_dataset=to_dataset(validation, taxonomy, tokenizer, config.max_tokens),
             data_collator=DataCollatorWithPadding(tokenizer),
             compute_metrics=_metric_function(taxonomy, config),
             optimizers=(_optimizer(model, new_layers, config), None),

@@ -19,16 +19,17 @@ from training.base import BaseFacts, describe_base
 from training.calibrate import CalibrationConfig
 from training.dataset import check_records
 from training.finetune import FinetuneConfig, finetune
-from training.training_data import TrainingData, data_sha256, record_id
+from training.teaching import TaughtTexts
+from training.training_data import TrainingData, data_sha256
 from training.work_folder import open_work, work_folder
-from training.write_bundle import serving_copy, write_bundle
-
-__all__ = ["DEFAULT_BASE", "RunOptions", "TrainingData", "record_id", "serving_copy", "train_bundle"]
+from training.write_bundle import write_bundle
 
 logger = logging.getLogger(__name__)
 
 DEFAULT_BASE: Final = Path(__file__).parent / "encoder"
-_SAME_RUN: Final = ("base", "config", "processes", "training_data_sha256", "validation_data_sha256", "taxonomy_sha256")
+_SAME_RUN: Final = (
+    "base", "config", "processes", "training_data_sha256", "validation_data_sha256", "taxonomy_sha256", "taught",
+)  # fmt: skip
 _VERSIONS: Final = (
     "fankui", "torch", "transformers", "accelerate", "datasets", "tokenizers", "safetensors", "scikit-learn", "scipy",
     "onnx", "onnxscript", "onnxruntime", "numpy",
@@ -101,7 +102,7 @@ def train_bundle(
     if processes.is_main():
         open_work(work, {name: made[name] for name in _SAME_RUN}, run.resume)
     processes.meet()
-    result = finetune(base, taxonomy, data.train, data.validation, config, work)
+    result = finetune(base, taxonomy, data.train, data.validation, config, work, data.taught)
     processes.part()
     if not processes.is_main():
         return ""
@@ -109,6 +110,11 @@ def train_bundle(
     shutil.rmtree(work, ignore_errors=True)
     logger.info("bundle %s in %s after %.0f s", version, out, time.monotonic() - begin)
     return version
+
+
+def _taught_by(taught: TaughtTexts) -> dict[str, Any]:
+    texts = data_sha256({"text": text} for text in taught.texts)
+    return {"texts": len(taught.texts), "texts_sha256": texts, "teachers": list(taught.teachers)}
 
 
 def _made_from(
@@ -126,5 +132,6 @@ def _made_from(
         "training_data_sha256": data_sha256(data.train),
         "validation_data_sha256": data_sha256(data.validation),
         "taxonomy_sha256": taxonomy.sha256,
+        "taught": None if data.taught is None else _taught_by(data.taught),
         "versions": _versions(),
     }

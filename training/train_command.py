@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import logging
 import os
 import sys
@@ -11,9 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from data.taxonomy import Taxonomy
     from training.finetune import FinetuneConfig
-    from training.train import TrainingData
     from training.train_config import TrainOptions
+    from training.training_data import TrainingData
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,8 @@ def _parser() -> argparse.ArgumentParser:
     data.add_argument("--strict", action="store_true", help="one wrong row is one too many")
     data.add_argument("--public", metavar="JSONL", help=f"public real rows (default: {_PUBLIC} if there)")
     data.add_argument("--no-public", action="store_true", help="learn from the authored corpus alone")
+    data.add_argument("--unlabelled", nargs="+", metavar="FILE", help="texts without labels, learned from --teacher")
+    data.add_argument("--teacher", nargs="+", metavar="BUNDLE", help="what it says of them is learned; several: mean")
     tune = parser.add_argument_group("fine-tuning")
     tune.add_argument("--base", metavar="CHECKPOINT", help="Hugging Face folder or hub id; our encoder by default")
     tune.add_argument("--epochs", type=int, help="passes over the data at most (8; more for small sets)")
@@ -119,6 +123,8 @@ def train(argv: list[str]) -> int:
         parser.error("--out FOLDER says where the bundle goes")
     if not options.data and (options.validation or options.test):
         parser.error("--validation and --test go with --data")
+    if bool(options.unlabelled) != bool(options.teacher):
+        parser.error("--unlabelled and --teacher go together: texts, and bundles that say what they think of them")
     return _run(options, tuning, options.out)
 
 
@@ -129,7 +135,9 @@ def _run(options: TrainOptions, tuning: Mapping[str, Any], out: Path) -> int:
     quiet_libraries()
     from data.taxonomy import Taxonomy
     from training.processes import is_main
-    from training.train import DEFAULT_BASE, RunOptions, TrainingData, serving_copy, train_bundle
+    from training.train import DEFAULT_BASE, RunOptions, train_bundle
+    from training.training_data import TrainingData
+    from training.write_bundle import serving_copy
 
     base = options.base or str(DEFAULT_BASE)
     details: dict[str, Any] = {}
@@ -139,6 +147,8 @@ def _run(options: TrainOptions, tuning: Mapping[str, Any], out: Path) -> int:
     else:
         taxonomy, details = own.taxonomy, {"data": own.details}
         data = TrainingData(own.parts.train, own.parts.validation, own.parts.validation, tests=own.tests)
+    if options.unlabelled:
+        data = _with_unlabelled(data, taxonomy, options)
     config = _tuning(tuning, base, len(data.train), own is not None and bool(options.base), own is not None)
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.with_name(out.name + ".logs")))
     version = train_bundle(data, taxonomy, out, base, config, run=RunOptions(options.resume, details))
@@ -149,6 +159,16 @@ def _run(options: TrainOptions, tuning: Mapping[str, Any], out: Path) -> int:
     _print_figures(out)
     print(f"{options.serving_copy or out}: model version {version}")
     return 0
+
+
+def _with_unlabelled(data: TrainingData, taxonomy: Taxonomy, options: TrainOptions) -> TrainingData:
+    from training.imports import ImportOptions
+    from training.teaching import taught, unlabelled_texts
+
+    labelled = (data.train, data.validation, data.calibration, *data.tests.values())
+    known = [str(record["text"]) for records in labelled for record in records]
+    texts = unlabelled_texts(options.unlabelled, ImportOptions(options.text_column, encoding=options.encoding), known)
+    return dataclasses.replace(data, taught=taught(options.teacher, taxonomy, texts))
 
 
 def _tuning(tuning: Mapping[str, Any], base: str, n_train: int, other_base: bool, own_data: bool) -> FinetuneConfig:

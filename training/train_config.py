@@ -43,6 +43,8 @@ class TrainOptions(DataOptions):
         serving_copy: folder of a second copy with serving files only.
         public: public real rows; for the authored corpus.
         no_public: whether to learn from the authored corpus alone.
+        unlabelled: files of texts without labels, learned from through ``teacher``.
+        teacher: bundles that say what they think of them.
     """
 
     out: Path | None = None
@@ -51,6 +53,8 @@ class TrainOptions(DataOptions):
     serving_copy: Path | None = None
     public: Path | None = None
     no_public: bool = False
+    unlabelled: tuple[Path, ...] = ()
+    teacher: tuple[Path, ...] = ()
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from data.corpus import record_id as text_id
 from training.dataset import Record
+from training.teaching import TaughtTexts
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class TrainingData:
         calibration: temperatures and thresholds are fitted on them.
         calibration_weights: one a calibration record, bringing them to natural shares; equal when empty.
         tests: named sets that are only measured.
+        taught: unlabelled texts with what teachers say of them, learned from beside ``train``.
     """
 
     train: Sequence[Record]
@@ -28,6 +30,7 @@ class TrainingData:
     calibration: Sequence[Record]
     calibration_weights: Sequence[float] = ()
     tests: dict[str, Sequence[Record]] = field(default_factory=dict)
+    taught: TaughtTexts | None = None
 
 
 def data_sha256(records: Iterable[Record]) -> str:

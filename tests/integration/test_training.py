@@ -24,6 +24,7 @@ from model.classifier import Classifier
 from training.dataset import targets
 from training.evaluate import judge
 from training.finetune import FinetuneConfig, decide_plain, finetune, predict_logits
+from training.teaching import TaughtTexts, taught
 
 if TYPE_CHECKING:
     from tests.conftest import RunFankui
@@ -137,6 +138,53 @@ def test_runs_are_averaged(tiny_base: Path) -> None:
     first, mean = (r.model.get_parameter("classifier.weight").detach() for r in (alone, both))
     second = 2 * mean - first  # what the other run must have learned
     assert 1e-4 < float((mean - first).abs().max()) < 0.1 and float((second - first).abs().max()) < 0.2
+
+
+def test_what_only_a_teacher_said_is_learned(tiny_base: Path) -> None:
+    taxonomy = Taxonomy.default()
+    batch = [{**record.to_dict(), "topics": []} for record in read_split("train")[:8]]
+    texts = [record.text for record in read_split("validation")[:8]]
+    said = targets(batch, taxonomy)
+    said[:, taxonomy.slices["topics"]] = [[0.95, 0.05, 0.05, 0.95]] * 8
+    config = FinetuneConfig(
+        epochs=120, batch_size=8, learning_rate=3e-3, dropout=0.0, imbalance_power=0.0, max_tokens=64, keep_best=False
+    )
+    result = finetune(str(tiny_base), taxonomy, batch, batch, config, taught=TaughtTexts(texts, said))
+    records = [*batch, *({"text": text} for text in texts)]
+    logits = predict_logits(result.model, result.tokenizer, records, taxonomy, 64)
+    topics = decide_plain(taxonomy, logits)[:, taxonomy.slices["topics"]]
+    assert not topics[:8].any() and (topics[8:] == [1, 0, 0, 1]).all()
+
+
+def test_unlabelled_rows_are_learned_through_a_teacher(bundle: Path, tiny_base: Path, run_fankui: RunFankui) -> None:
+    folder, version = bundle.parent, open_bundle(bundle).model_version
+    cells = [f"今天第{n}碗{'汤' if n % 2 else '饭'}不错" for n in range(40)]
+    known = str(_rows()[0]["text"])
+    lines = [f"{number},{text}" for number, text in enumerate([*cells, cells[0], known, ""])]
+    (folder / "old.csv").write_text("\n".join(["工单号,内容", *lines, ""]), "gb18030")
+    (folder / "more.txt").write_text("再来一碗汤\n\n饭冷了\n", "utf-8")
+    command = [
+        "train", "--data", str(folder / "rows.jsonl"), "--taxonomy", str(folder / "my.toml"), "--base", str(tiny_base),
+        "--epochs", "1", "--max-tokens", "64", "--out", str(folder / "student"),
+    ]  # fmt: skip
+    more = ["--unlabelled", str(folder / "old.csv"), str(folder / "more.txt")]
+    done = run_fankui(*command, *more, "--teacher", str(bundle), str(bundle))
+    assert done.returncode == 0, done.stderr
+    learned = open_bundle(folder / "student").provenance["taught"]
+    assert learned["texts"] == 42 and learned["teachers"] == [version, version]
+    assert "old.csv: 40 of 43 rows are new texts" in done.stderr and "gb18030" in done.stderr
+    alone = run_fankui(*command, *more)
+    assert alone.returncode == 2 and "go together" in alone.stderr
+    other = run_fankui(*command, *more, "--teacher", str(ROOT / "model" / "default"))
+    assert other.returncode == 3 and "other heads" in other.stderr and "Traceback" not in other.stderr
+
+
+def test_a_teacher_says_what_it_serves(bundle: Path) -> None:
+    texts = ["这碗汤很鲜", "饭太硬了", "不知道"]
+    teacher = Classifier.load(bundle)
+    one = taught([bundle], teacher.taxonomy, texts)
+    assert one.probabilities == pytest.approx(teacher.probabilities(texts), abs=1e-6)
+    assert one.probabilities[:, :2].sum(axis=1) == pytest.approx(1, abs=1e-5)
 
 
 def test_unknown_base_and_small_data_are_named(run_fankui: RunFankui, tmp_path: Path) -> None:

@@ -75,6 +75,15 @@ def read_plain(path: Path, options: ImportOptions) -> LabelledFile:
     return result
 
 
+def read_lines(path: Path, options: ImportOptions) -> LabelledFile:
+    """Read a text a line."""
+    lines, encoding = _lines(path, options)
+    result = LabelledFile(path, f"a text a line, {encoding.name} ({encoding.reason})")
+    for number, line in lines:
+        result.add(RawRow(f"{path.name}:{number}", line, {}))
+    return result
+
+
 def _label_first(path: Path, lines: list[str]) -> bool:
     """Whether the first field is the one that repeats."""
     split = [line for line in lines if "\t" in line]

@@ -10,7 +10,7 @@ from data.tables import FileFormat, format_of
 from data.tables.formats import damage_named
 from training.errors import DataError
 from training.imports.label_studio import read_json
-from training.imports.plain import is_plain, read_plain
+from training.imports.plain import is_plain, read_lines, read_plain
 from training.imports.rows import ImportOptions, LabelledFile
 from training.imports.tables import read_table
 
@@ -45,6 +45,28 @@ def read_labelled(path: Path, options: ImportOptions = ImportOptions()) -> Label
     if form.kind == "tsv" and is_plain(path, options):
         return read_plain(path, options)
     return _filled(read_table(path, form, options))
+
+
+def read_texts(path: Path, options: ImportOptions = ImportOptions()) -> LabelledFile:
+    """Read a file for its texts alone.
+
+    Args:
+        path: a table, as for `read_labelled`, or ``.txt`` with a text in every line.
+        options: what is said about it.
+
+    Raises:
+        TableError: the file is missing, damaged or in no known format.
+        DataError: nobody can say which column is the text.
+    """
+    suffix = path.suffix.lower()
+    if suffix in _TEXT:
+        return read_lines(path, options)
+    if suffix in _JSON:
+        return read_json(path, options) if _begins_with_array(path) else read_table(path, FileFormat("jsonl"), options)
+    try:
+        return read_table(path, format_of(path), options)
+    except FormatUnknown as error:
+        raise DataError(f"{path.name}: no known format of texts; the name must end in {FORMATS}") from error
 
 
 def _headed_text(path: Path, options: ImportOptions) -> LabelledFile:
