@@ -91,7 +91,7 @@ class StorageFailed(LabellingError):
     code = "storage_failed"
 
     def __init__(self, url: str, why: Exception) -> None:
-        said = "there is no such file" if isinstance(why, FileNotFoundError) else why
+        said = "there is no such file or folder" if isinstance(why, FileNotFoundError) else why
         super().__init__(f"{url} cannot be read or written: {said}")
 
 

@@ -67,10 +67,11 @@ def plan_shards(inputs: Sequence[str], folder: str, input_kind: str | None, outp
         output_kind: format of the outputs; that of each input where None.
 
     Raises:
-        LabellingError: there is no input, two go to one output, or a URL cannot be read.
+        LabellingError: there is no input, two go to one output, or a URL's bucket is not there or cannot be read.
         FormatUnknown: a name tells no format.
     """
     target = storage.absolute(folder)
+    storage.check_bucket(target)
     found = [table for given in inputs for table in storage.tables_in(given, input_kind, target)]
     if not found:
         raise LabellingError(f"no tables in {', '.join(inputs)}")

@@ -10,11 +10,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from serving.checkpoint import json_bytes, read_json, write_json
-from serving.label_errors import ExtraMissing, StorageFailed
+from serving.label_errors import ExtraMissing, LabellingError, StorageFailed
 from serving.label_paths import expanded, is_input_name
 
 _MARKS: Final = ("ETag", "etag", "md5Hash", "md5", "content_md5", "crc32c", "mtime", "LastModified", "last_modified")
 """Under which names file systems say what changes with a file's content, the surest first."""
+_S3: Final = ("s3", "s3a")
 
 
 def is_url(place: str) -> bool:
@@ -35,6 +36,27 @@ def absolute(place: str) -> str:
         return str(system.unstrip_protocol(path))
 
 
+def check_bucket(place: str) -> None:
+    """See to it that the bucket of an ``s3://`` URL is there; other places are found out about where they are used.
+
+    Args:
+        place: a path, or a URL.
+
+    Raises:
+        StorageFailed: there is no such bucket, or its service cannot be asked.
+        ExtraMissing: a library for it is not installed.
+    """
+    if place.partition("://")[0] not in _S3:
+        return
+    with _opened(place) as (system, path):
+        bucket = path.partition("/")[0]
+        try:
+            with contextlib.suppress(PermissionError):  # one may be allowed what is in a bucket, and not to ask for it
+                system.info(bucket)
+        except FileNotFoundError as error:
+            raise StorageFailed(place, LookupError(f"there is no bucket {bucket}")) from error
+
+
 def tables_in(given: str, kind: str | None, output: str) -> list[tuple[str, str, int]]:
     """The tables that a path, a folder, a pattern or a URL of one means.
 
@@ -53,6 +75,7 @@ def tables_in(given: str, kind: str | None, output: str) -> list[tuple[str, str,
     if not is_url(given):
         found = [(path.absolute(), within) for path, within in expanded(given, kind, output)]
         return [(str(path), str(within), path.stat().st_size if path.is_file() else 0) for path, within in found]
+    check_bucket(given)
     with _opened(given) as (system, path):
         if (magic := re.search(r"[*?\[]", path)) is not None:
             files, root = system.glob(path, detail=True), None
@@ -109,7 +132,7 @@ def write_record(place: str, values: Mapping[str, Any]) -> None:
         write_json(Path(place), values)
         return
     with _opened(place) as (system, path):
-        system.makedirs(PurePosixPath(path).parent.as_posix(), exist_ok=True)
+        _make_folder(system, path)
         system.pipe_file(path, json_bytes(values))
 
 
@@ -132,7 +155,7 @@ def store(local: Path, url: str) -> None:
         StorageFailed: it cannot be written.
     """
     with _opened(url) as (system, path):
-        system.makedirs(PurePosixPath(path).parent.as_posix(), exist_ok=True)
+        _make_folder(system, path)
         system.put_file(str(local), path)
 
 
@@ -141,6 +164,12 @@ def remove(url: str) -> None:
     with _opened(url) as (system, path):
         if system.exists(path):
             system.rm_file(path)
+
+
+def _make_folder(system: Any, path: str) -> None:
+    # paths of object stores begin with their bucket: they need no folders, and would make a bucket where there is none
+    if path.startswith("/"):
+        system.makedirs(PurePosixPath(path).parent.as_posix(), exist_ok=True)
 
 
 @contextlib.contextmanager
@@ -153,5 +182,9 @@ def _opened(url: str) -> Iterator[tuple[Any, str]]:
         yield fsspec.core.url_to_fs(url)
     except ImportError as error:  # fsspec names the library that knows the protocol, such as s3fs
         raise ExtraMissing(url, None, error) from error
-    except (OSError, ValueError) as error:
+    except LabellingError:
+        raise
+    except (
+        Exception
+    ) as error:  # each file system's library has errors of its own, such as botocore's NoCredentialsError
         raise StorageFailed(url, error) from error
