@@ -29,11 +29,13 @@ class CalibrationConfig:
         prior: strength of the pull towards scale 1 and bias 0, in pseudo-records.
         max_escalation: predicted share of the escalating labels at most, as a factor of their true share.
         review_rate: share of texts a person should look at.
+        review_heads: heads whose doubt asks for that; all of them where empty.
     """
 
     prior: float = 5.0
-    max_escalation: float = 1.25
+    max_escalation: float = 1.15
     review_rate: float = 0.18
+    review_heads: tuple[str, ...] = ()
 
 
 def _negative_log_likelihood(head: Head, logits: Array, truth: Array, weights: Array) -> float:
@@ -114,15 +116,15 @@ def escalation_threshold(head: Head, p: Array, truth: Array, weights: Array, lim
 
 
 def review_thresholds(
-    taxonomy: Taxonomy, decisions: dict[str, HeadDecision], p: Array, weights: Array, rate: float
+    taxonomy: Taxonomy, decisions: dict[str, HeadDecision], p: Array, weights: Array, config: CalibrationConfig
 ) -> dict[str, float]:
-    """Confidence a head under which a person should look, so that ``rate`` of the texts are flagged in all.
+    """Confidence a head under which a person should look, so that ``review_rate`` of the texts are flagged in all.
 
-    Heads with a parent do not ask for review. One quantile serves all heads, so each contributes alike.
+    Heads with a parent do not ask for review. One quantile serves all heads that do, so each contributes alike.
     """
     sure = {}
     for head in taxonomy.heads:
-        if head.parent is None:
+        if head.parent is None and (not config.review_heads or head.name in config.review_heads):
             own = p[:, taxonomy.slices[head.name]]
             decision = decisions[head.name]
             sure[head.name] = confidence(head, decision, own, choose(head, decision, own))
@@ -132,7 +134,7 @@ def review_thresholds(
         share = (low + high) / 2
         cut = {name: float(np.quantile(values, share)) for name, values in sure.items()}
         flagged = np.any([values < cut[name] for name, values in sure.items()], axis=0)
-        if float((flagged * weights).sum() / weights.sum()) > rate:
+        if float((flagged * weights).sum() / weights.sum()) > config.review_rate:
             high = share
         else:
             low = share
@@ -179,5 +181,5 @@ def calibrate(
             decision = replace(decision, escalate_threshold=threshold)
         decisions[head.name] = decision
         calibrated[:, where] = probabilities(head, decision, logits[:, where].astype(float))
-    cuts = review_thresholds(taxonomy, decisions, calibrated, every, config.review_rate)
+    cuts = review_thresholds(taxonomy, decisions, calibrated, every, config)
     return {name: replace(decision, review_below=cuts.get(name, 0.0)) for name, decision in decisions.items()}

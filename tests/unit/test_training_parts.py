@@ -86,6 +86,10 @@ def test_calibration_makes_overconfident_logits_honest() -> None:
     assert np.array(decisions["level"].scale) == pytest.approx(np.full(3, 0.25), rel=0.15)
     assert decisions["level"].escalate_threshold is not None and decisions["level"].escalate_threshold >= 0.2
     assert decisions["leaves"].review_below > 0
+    config = CalibrationConfig(review_rate=0.2, review_heads=("topics",))
+    routed = calibrate(TAXONOMY, (honest * 4).astype(np.float32), wanted, config=config)
+    assert routed["level"].review_below == routed["leaves"].review_below == 0
+    assert routed["topics"].review_below > decisions["topics"].review_below > 0
 
 
 def test_folds_have_their_shares_and_never_move() -> None:
