@@ -18,7 +18,10 @@ from transformers import PreTrainedModel
 
 Array = npt.NDArray[Any]
 
-STEPS: Final = 127
+EIGHT_BITS: Final = 127
+SEVEN_BITS: Final = 64
+"""Largest weights. Twice 255 times 64 still fits into 16 bits."""
+
 _WINDOWS: Final = 256
 _LENGTH: Final = 24
 _WINDOWS_AT_ONCE: Final = 32
@@ -26,51 +29,74 @@ _DAMPING: Final = 0.01
 
 
 @dataclass(frozen=True)
-class Inputs:
-    """What a layer is given.
+class RoundedLayer:
+    """A linear layer in int8.
 
     Attributes:
-        mean: (width,) float64.
-        covariance: (width, width) float64.
+        weights: (inputs, outputs) int8.
+        scale: of each output, (outputs,) float32.
+        bias: (outputs,) float64, with what rounding took from the outputs on average.
+        mean: of its inputs, (inputs,) float64.
+        most: no weight is further from zero; `SEVEN_BITS` or `EIGHT_BITS`.
     """
 
+    weights: Array
+    scale: Array
+    bias: Array
     mean: Array
-    covariance: Array
+    most: int
+
+    def of_mean(self) -> Array:
+        """Its outputs for the mean of its inputs, without bias: (outputs,) float64."""
+        return np.asarray(self.mean @ (self.weights * self.scale.astype(np.float64)))
 
 
-def layer_inputs(model: PreTrainedModel) -> Mapping[str, Inputs]:
-    """Inputs of all linear layers of the encoder, by the layer's name, over windows of random pieces."""
-    config = model.config
-    chance = np.random.default_rng(0)
+def rounded_layers(model: PreTrainedModel) -> Mapping[str, RoundedLayer]:
+    """All linear layers of the encoder of a model in evaluation mode, by name.
+
+    Weights have 8 bits where these tell most, in attention, and where they cost nothing, in the last layer.
+    """
+    layers = {name: m for name, m in model.named_modules() if isinstance(m, nn.Linear) and ".encoder." in name}
+    last = f".layer.{model.config.num_hidden_layers - 1}."
+    sums = _input_sums(model, layers)
+    rounded = {}
+    for name, layer in layers.items():
+        mean, products = sums[name]
+        exact = layer.weight.detach().double().cpu().numpy().T
+        most = EIGHT_BITS if ".attention." in name or last in name else SEVEN_BITS
+        weights, scale = _rounded(exact, products - np.outer(mean, mean), most)
+        bias = layer.bias.detach().double().cpu().numpy() + mean @ (exact - weights * scale.astype(np.float64))
+        rounded[name] = RoundedLayer(weights, scale, bias, mean, most)
+    return rounded
+
+
+def _input_sums(model: PreTrainedModel, layers: Mapping[str, nn.Linear]) -> Mapping[str, tuple[Array, Array]]:
+    """Means of the inputs of layers and of their products, over windows of random pieces."""
+    config, chance = model.config, np.random.default_rng(0)
     shape = (_WINDOWS, min(_LENGTH, config.max_position_embeddings))
     windows = torch.tensor(np.exp(chance.uniform(0, np.log(config.vocab_size), shape)).astype(np.int64))
     sums: dict[str, tuple[Array, Array]] = {}
 
-    def count(name: str, rows: Tensor) -> None:
-        values = rows.detach().reshape(-1, rows.shape[-1]).double().cpu().numpy()
+    def count(name: str, given: Tensor) -> None:
+        rows = given.reshape(-1, given.shape[-1]).double().cpu().numpy() / np.sqrt(windows.numel())
         total, products = sums.get(name, (0, 0))
-        sums[name] = total + values.sum(axis=0), products + values.T @ values
+        sums[name] = total + rows.sum(axis=0) / np.sqrt(windows.numel()), products + rows.T @ rows
 
     hooks = [
-        module.register_forward_pre_hook(lambda _, given, name=name: count(name, given[0]))
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and ".encoder." in name
+        layer.register_forward_pre_hook(lambda _, given, name=name: count(name, given[0]))
+        for name, layer in layers.items()
     ]
     try:
         with torch.inference_mode():
-            for part in windows.split(_WINDOWS_AT_ONCE):
-                model(input_ids=part.to(model.device))
+            for begin in range(0, len(windows), _WINDOWS_AT_ONCE):
+                model(input_ids=windows[begin : begin + _WINDOWS_AT_ONCE].to(model.device))
     finally:
         for hook in hooks:
             hook.remove()
-    means = {name: total / windows.numel() for name, (total, _) in sums.items()}
-    return {
-        name: Inputs(means[name], products / windows.numel() - np.outer(means[name], means[name]))
-        for name, (_, products) in sums.items()
-    }
+    return sums
 
 
-def rounded(weights: Array, covariance: Array) -> tuple[Array, Array]:
+def _rounded(weights: Array, covariance: Array, most: int) -> tuple[Array, Array]:
     """Weights of a layer as int8 with one scale an output.
 
     Inputs are taken one after another, and the weights of those still to come make good what rounding changed
@@ -79,18 +105,19 @@ def rounded(weights: Array, covariance: Array) -> tuple[Array, Array]:
     Args:
         weights: (inputs, outputs).
         covariance: of the inputs.
+        most: the largest weight.
 
     Returns:
         (inputs, outputs) int8 and (outputs,) float32.
     """
-    scale = (np.maximum(np.abs(weights).max(axis=0), 1e-8) / STEPS).astype(np.float32)
+    scale = (np.maximum(np.abs(weights).max(axis=0), 1e-8) / most).astype(np.float32)
     order = np.argsort(-np.diag(covariance), kind="stable")
     damped = covariance[np.ix_(order, order)] + np.eye(len(order)) * (_DAMPING * np.diag(covariance).mean() + 1e-12)
     pull = np.linalg.cholesky(np.linalg.inv(damped)).T
     left = (weights / scale)[order].astype(np.float64)
     whole = np.empty(weights.shape, np.int8)
     for row, place in enumerate(order):
-        whole[place] = np.clip(np.round(left[row]), -STEPS, STEPS)
+        whole[place] = np.clip(np.round(left[row]), -most, most)
         error = (left[row] - whole[place]) / pull[row, row]
         left[row + 1 :] -= np.outer(pull[row, row + 1 :], error)
     return whole, scale

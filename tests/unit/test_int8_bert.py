@@ -84,13 +84,27 @@ def test_neighbours_and_padding_change_nothing_at_all(session: onnxruntime.Infer
             assert (_logits(session, [window], min(length, 128))[0] == logits).all(), (len(window), length)
 
 
-def test_sums_of_products_do_not_overflow_on_any_processor(path: Path) -> None:
-    graph = onnx.load(path).graph
+def test_sums_of_products_do_not_overflow_on_any_processor(path: Path, tmp_path: Path) -> None:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    graph = onnx.load(tmp_path / "loaded.onnx").graph
     products = {node.input[1] for node in graph.node if node.op_type == "MatMulIntegerToFloat"}
+    # As they are once the session is loaded; what it were to compute anew in every run would not be among them.
     weights = [numpy_helper.to_array(tensor) for tensor in graph.initializer if tensor.name in products]
-    assert len(weights) == 9  # one of the first layer's and two of the last layer's are for attention
+    assert sorted(weight.shape for weight in weights) == [(64, 128), (128, 64), (128, 64), (128, 128), (128, 192)]
     # Two products of uint8 and int8 must fit into 16 bits, for processors without VNNI.
     assert max(int(np.abs(weight.astype(int)).max()) for weight in weights) * 255 * 2 < 2**15
+
+
+def test_weights_are_int8_in_the_file(path: Path) -> None:
+    kinds = {tensor.name: tensor.data_type for tensor in onnx.load(path).graph.initializer}
+    layers = {
+        name: kind for name, kind in kinds.items() if ".layer." in name and name.split(".")[-1] in ("dense", "value")
+    }
+    assert set(layers.values()) == {onnx.TensorProto.INT8}
+    assert len(layers) == 8
 
 
 @pytest.mark.parametrize("settings", [{"hidden_act": "relu"}, {"is_decoder": True}])
