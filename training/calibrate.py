@@ -33,7 +33,7 @@ class CalibrationConfig:
     """
 
     prior: float = 5.0
-    max_escalation: float = 1.15
+    max_escalation: float = 1.25
     review_rate: float = 0.18
     review_heads: tuple[str, ...] = ()
 
