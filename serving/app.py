@@ -44,7 +44,7 @@ def create_app(settings: ServiceSettings | None = None, classifier: Classifier |
     """
     settings = settings or load_settings()
     keys = KeyRing(settings)
-    service = Service(settings, classifier or Classifier.load(settings.bundle, settings.threads))
+    service = Service(settings, classifier or Classifier.load(settings.bundle, settings.engine_threads))
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -50,7 +50,7 @@ class Service:
             settings.queue_tokens,
             settings.stuck_after_s,
         )
-        self.batcher = MicroBatcher(limits, self.metrics, settings.runners)
+        self.batcher = MicroBatcher(limits, self.metrics, settings.engine_runners)
         self.metrics.watch_queue(lambda: self.batcher.waiting)
         self.draining = False
         self.in_flight = 0
@@ -151,7 +151,7 @@ class Service:
 
 
 def _open_and_try(settings: ServiceSettings) -> tuple[Classifier, dict[str, Any]]:
-    classifier = Classifier.load(settings.bundle, settings.threads)
+    classifier = Classifier.load(settings.bundle, settings.engine_threads)
     try:
         return classifier, _example(classifier.predict_each([EXAMPLE_TEXT]))
     except Exception as error:

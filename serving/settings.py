@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,11 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from serving.errors import SettingsError
+
+
+def _cores() -> int:
+    """Cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class ServiceSettings(BaseSettings):
@@ -26,9 +32,9 @@ class ServiceSettings(BaseSettings):
     port: int = Field(default=8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
     bundle: Path | None = Field(default=None, description="folder of a bundle; the shipped one by default")
     threads: int = Field(
-        default=0, ge=0, le=256, description="threads inside one inference run; 0 lets the engine decide"
+        default=0, ge=0, le=256, description="threads inside one inference run; 0 divides the cores among the runs"
     )
-    runners: int = Field(default=1, ge=1, le=64, description="inference runs at the same time")
+    runners: int = Field(default=0, ge=0, le=64, description="inference runs at the same time; 0: one a core")
 
     max_items: int = Field(default=256, ge=1, le=10_000, description="items a request may hold")
     max_body_bytes: int = Field(default=4_194_304, ge=1024, description="bytes a request may hold")
@@ -66,6 +72,16 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severe level logged"
     )
+
+    @property
+    def engine_runners(self) -> int:
+        """Inference runs at the same time."""
+        return self.runners or min(_cores(), 64)
+
+    @property
+    def engine_threads(self) -> int:
+        """Threads inside one inference run."""
+        return self.threads or max(1, _cores() // self.engine_runners)
 
 
 def load_settings(**given: Any) -> ServiceSettings:

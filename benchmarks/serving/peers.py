@@ -93,7 +93,7 @@ PEERS: Final = (
         "fankui", "/v1/classify", (),
         lambda s: [
             sys.executable, "-m", "fankui", "serve", "--port", str(s.port), "--bundle", str(s.bundle),
-            "--threads", str(s.threads),
+            "--runners", str(s.threads), "--threads", "1",
         ],
         _fankui_body, how="its own service",
     ),
