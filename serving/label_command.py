@@ -128,6 +128,7 @@ def label_options(args: argparse.Namespace, to_pipe: bool) -> LabelOptions:
         to_pipe: whether labels go to standard output, where no Excel opens them.
     """
     from data.tables import ReadOptions
+    from model.engine import available_cores
     from serving.label_options import LabelOptions
     from serving.labelling import WINDOW_ROWS
 
@@ -139,5 +140,6 @@ def label_options(args: argparse.Namespace, to_pipe: bool) -> LabelOptions:
         output_encoding=args.output_encoding or ("utf-8" if to_pipe else None),
         privacy=args.privacy,
         window_rows=args.window_rows or WINDOW_ROWS,
+        workers=args.threads or (1 if args.engine == "ray" else available_cores()),
         restart=args.restart,
     )

@@ -37,7 +37,7 @@ def label_here(args: argparse.Namespace, options: LabelOptions) -> int:
         names = ", ".join(map(str, others[:_SHOWN])) + (", …" if len(others) > _SHOWN else "")
         print(f"passed over, no tables by their names: {names}", file=sys.stderr)
     with _tasks(args) as tasks:
-        classifier = Classifier.load(args.bundle, args.threads)
+        classifier = Classifier.load(args.bundle, threads=1)
         if args.dry_run:
             return _dry_run(args, options, classifier, tasks[0])
         summaries, failed = _label_each(args, options, classifier, tasks)

@@ -21,6 +21,7 @@ class LabelOptions:
         output_encoding: codec of CSV and TSV; None for a byte order mark in CSV, which Chinese Excel needs.
         privacy: ``keep`` writes texts as they came, ``mask`` masks them; labels are of the text as it came.
         window_rows: rows between two checkpoints.
+        workers: windows that are labelled at the same time, each by one thread.
         restart: forget finished and unfinished work.
     """
 
@@ -30,6 +31,7 @@ class LabelOptions:
     output_encoding: str | None = None
     privacy: str = "keep"
     window_rows: int = WINDOW_ROWS
+    workers: int = 1
     restart: bool = False
 
     def encoding_for(self, form: FileFormat) -> str:

@@ -62,7 +62,7 @@ class ShardLabeller:
 
         self._options = options
         self._node = ray.get_runtime_context().get_node_id()
-        self._classifier = Classifier.load(cluster.bundle, cluster.threads)
+        self._classifier = Classifier.load(cluster.bundle, threads=1)
         if self._classifier.model_version != model_version:
             there = self._classifier.model_version
             raise LabellingError(f"node {self._node} has bundle {there}, this machine has {model_version}")

@@ -83,6 +83,10 @@ class LabelRun:
         """Label into a stream; nothing is kept for another run."""
         return Outcome(self._write(output, rejects, NoJournal()))
 
+    def _labeller(self) -> Labeller:
+        options = self._options
+        return Labeller(self._classifier, self._source.text_columns, options.window_rows, options.workers)
+
     def _decisive(self) -> dict[str, Any]:
         options = self._options
         return {
@@ -116,7 +120,7 @@ class LabelRun:
         self, writer: TableWriter, rejects: BinaryIO, journal: LabelJournal, layout: OutputLayout
     ) -> dict[str, Any]:
         began = time.monotonic()
-        labeller = Labeller(self._classifier, self._source.text_columns, self._options.window_rows)
+        labeller = self._labeller()
         summary = Summary(self._classifier.taxonomy)
         names = [column.name for column in self._columns]
         read = _Counted(self._source.rows())
@@ -162,7 +166,7 @@ class LabelRun:
     def first_rows(self, count: int) -> list[tuple[Row, Mapping[str, Any]]]:
         """Label the first rows and write nothing; for a look at what will come out."""
         rows = itertools.islice((row for row in self._source.rows() if isinstance(row, Row)), count)
-        labeller = Labeller(self._classifier, self._source.text_columns, self._options.window_rows)
+        labeller = self._labeller()
         names = [column.name for column in self._columns]
         return [
             (row, dict(zip(names, answer.values, strict=True)))

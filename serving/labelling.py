@@ -1,9 +1,9 @@
 """Labelling rows in windows: read, label and hand on at the same time, always with the same result.
 
 A window is a fixed run of rows of the input. The texts in it that were not seen shortly before are labelled
-together by a worker thread, while this thread reads the next windows and the caller writes the earlier ones. What
-is labelled where depends on nothing but the input, so a run that was killed can replay its journal and go on as if
-nothing had happened.
+together by one of several worker threads, while this thread reads the next windows and the caller writes the
+earlier ones. What is labelled where depends on nothing but the input, so a run that was killed can replay its
+journal and go on as if nothing had happened.
 """
 
 from __future__ import annotations
@@ -26,8 +26,6 @@ WINDOW_ROWS: Final = 2048
 """Rows between two checkpoints."""
 
 _WINDOW_CHARACTERS: Final = 400_000
-_WINDOWS_AHEAD: Final = 3
-_WORKERS: Final = 2
 _REMEMBERED: Final = 20_000
 _LONG_TEXT: Final = 64
 
@@ -77,14 +75,18 @@ class Labeller:
         classifier: says the labels.
         text_columns: where a row has its text.
         window_rows: rows between two checkpoints.
+        workers: windows that are labelled at the same time.
 
     Attributes:
         duplicates: rows that took the labels of an earlier row with the same text.
     """
 
-    def __init__(self, classifier: Classifier, text_columns: Sequence[str], window_rows: int = WINDOW_ROWS) -> None:
+    def __init__(
+        self, classifier: Classifier, text_columns: Sequence[str], window_rows: int = WINDOW_ROWS, workers: int = 2
+    ) -> None:
         self._classifier, self._text_columns, self._window_rows = classifier, text_columns, window_rows
         self._names = tuple(column.name for column in label_columns(classifier.taxonomy))
+        self._workers = workers
         self._seen: dict[str | bytes, Answer] = {}
         self.duplicates = 0
 
@@ -106,12 +108,12 @@ class Labeller:
         """
         kept = journal.replay()
         waiting: deque[tuple[_Window, Future[list[list[Any]]] | list[list[Any]]]] = deque()
-        with ThreadPoolExecutor(_WORKERS, thread_name_prefix="label") as pool:
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="label") as pool:
             try:
                 for window in self._windows(rows):
                     values = next(kept, None)
                     waiting.append((window, pool.submit(self._values, window.texts) if values is None else values))
-                    if len(waiting) > _WINDOWS_AHEAD:
+                    if len(waiting) > self._workers + 1:
                         yield from _settled(*waiting.popleft(), journal.append)
                 while waiting:
                     yield from _settled(*waiting.popleft(), journal.append)

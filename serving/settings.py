@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from model.engine import available_cores
 from serving.errors import SettingsError
-
-
-def _cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class ServiceSettings(BaseSettings):
@@ -76,12 +71,12 @@ class ServiceSettings(BaseSettings):
     @property
     def engine_runners(self) -> int:
         """Inference runs at the same time."""
-        return self.runners or min(_cores(), 64)
+        return self.runners or min(available_cores(), 64)
 
     @property
     def engine_threads(self) -> int:
         """Threads inside one inference run."""
-        return self.threads or max(1, _cores() // self.engine_runners)
+        return self.threads or max(1, available_cores() // self.engine_runners)
 
 
 def load_settings(**given: Any) -> ServiceSettings:
