@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -18,11 +17,6 @@ TOKENS_PER_RUN: Final = 512
 
 _RUN_COST: Final = 16
 """What starting a run costs, in padded pieces."""
-
-
-def available_cores() -> int:
-    """Cores this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def runs_of(lengths: Sequence[int], budget: int = TOKENS_PER_RUN, run_cost: int = _RUN_COST) -> list[list[int]]:

@@ -128,7 +128,7 @@ def label_options(args: argparse.Namespace, to_pipe: bool) -> LabelOptions:
         to_pipe: whether labels go to standard output, where no Excel opens them.
     """
     from data.tables import ReadOptions
-    from model.engine import available_cores
+    from model.cores import available_cores
     from serving.label_options import LabelOptions
     from serving.labelling import WINDOW_ROWS
 

@@ -184,7 +184,6 @@ def _opened(url: str) -> Iterator[tuple[Any, str]]:
         raise ExtraMissing(url, None, error) from error
     except LabellingError:
         raise
-    except (
-        Exception
-    ) as error:  # each file system's library has errors of its own, such as botocore's NoCredentialsError
+    except Exception as error:
+        # Each file system's library has errors of its own, such as botocore's NoCredentialsError.
         raise StorageFailed(url, error) from error

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from model.engine import available_cores
+from model.cores import available_cores
 from serving.errors import SettingsError
 
 

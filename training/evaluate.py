@@ -35,11 +35,15 @@ class Answers(NamedTuple):
     review: Flags
 
 
+def probabilities_of(classifier: Classifier, texts: Sequence[str]) -> Array:
+    """Calibrated probabilities of any number of texts: (n_texts, n_logits)."""
+    parts = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, max(len(texts), 1), _TEXTS_AT_ONCE)]
+    return np.concatenate([classifier.probabilities(part) for part in parts])
+
+
 def classify_records(classifier: Classifier, records: Sequence[Record]) -> Answers:
     """Run a classifier over records as serving would; each text is decided once."""
-    texts = [str(r["text"]) for r in records]
-    parts = [texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE)]
-    p = np.concatenate([classifier.probabilities(part) for part in parts])
+    p = probabilities_of(classifier, [str(r["text"]) for r in records])
     predictions = classifier.decider.decide(p)
     # The labels that serving would answer, put back into columns: there is no second decoding that could differ.
     decided = targets([prediction.labels for prediction in predictions], classifier.taxonomy).astype(np.int64)

@@ -117,7 +117,7 @@ def judge_candidate(
         DataError: a record does not fit the taxonomy.
     """
     whole, old = _opened_whole(candidate), Classifier.load(over)
-    if [(h.name, h.names) for h in whole.taxonomy.heads] != [(h.name, h.names) for h in old.taxonomy.heads]:
+    if whole.taxonomy.logit_names != old.taxonomy.logit_names:
         raise ConfigError(
             f"{candidate} and {over} answer different heads or labels, so nothing says whether one is better; "
             "a new taxonomy is put in place by hand"

@@ -10,7 +10,6 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +18,10 @@ from data.taxonomy import Taxonomy
 from data.text import normalise
 from model.classifier import Classifier
 from training.errors import ConfigError, DataError
+from training.evaluate import probabilities_of
 from training.imports import ImportOptions, read_texts
 
 logger = logging.getLogger(__name__)
-
-_TEXTS_AT_ONCE: Final = 512
 
 
 @dataclass(frozen=True)
@@ -82,8 +80,6 @@ def taught(teachers: Sequence[Path], taxonomy: Taxonomy, texts: Sequence[str]) -
         if teacher.taxonomy.logit_names != taxonomy.logit_names:
             raise ConfigError(f"the teacher {folder} answers other heads or labels than {taxonomy.name}")
         logger.info("teacher %s reads %d texts", teacher.model_version, len(texts))
-        for begin in range(0, len(texts), _TEXTS_AT_ONCE):
-            part = texts[begin : begin + _TEXTS_AT_ONCE]
-            total[begin : begin + len(part)] += teacher.probabilities(part)
+        total += probabilities_of(teacher, texts)
         versions.append(teacher.model_version)
     return TaughtTexts(texts, (total / len(teachers)).astype(np.float32), tuple(versions))

@@ -134,7 +134,6 @@ def _run(options: TrainOptions, tuning: Mapping[str, Any], out: Path) -> int:
     own = prepare(options) if options.data else None
     quiet_libraries()
     from data.taxonomy import Taxonomy
-    from training.calibrate import CalibrationConfig
     from training.processes import is_main
     from training.recipe import SHIPPED_CALIBRATION
     from training.train import DEFAULT_BASE, RunOptions, train_bundle
@@ -151,7 +150,7 @@ def _run(options: TrainOptions, tuning: Mapping[str, Any], out: Path) -> int:
         data = TrainingData(own.parts.train, own.parts.validation, own.parts.validation, tests=own.tests)
     if options.unlabelled:
         data = _with_unlabelled(data, taxonomy, options)
-    calibration = SHIPPED_CALIBRATION if own is None else CalibrationConfig()
+    calibration = SHIPPED_CALIBRATION if own is None else None
     config = _tuning(tuning, base, len(data.train), own is not None and bool(options.base), own is not None)
     os.environ.setdefault("TENSORBOARD_LOGGING_DIR", str(out.with_name(out.name + ".logs")))
     version = train_bundle(data, taxonomy, out, base, config, calibration, RunOptions(options.resume, details))

@@ -38,10 +38,7 @@ def read_labelled(path: Path, options: ImportOptions = ImportOptions()) -> Label
         return _filled(read_table(path, FileFormat("jsonl"), options))
     if suffix in _TEXT:
         return read_plain(path, options) if is_plain(path, options) else _headed_text(path, options)
-    try:
-        form = format_of(path)
-    except FormatUnknown as error:
-        raise DataError(f"{path.name}: no known format of labelled data; the name must end in {FORMATS}") from error
+    form = _form_of(path, "labelled data")
     if form.kind == "tsv" and is_plain(path, options):
         return read_plain(path, options)
     return _filled(read_table(path, form, options))
@@ -63,10 +60,14 @@ def read_texts(path: Path, options: ImportOptions = ImportOptions()) -> Labelled
         return read_lines(path, options)
     if suffix in _JSON:
         return read_json(path, options) if _begins_with_array(path) else read_table(path, FileFormat("jsonl"), options)
+    return read_table(path, _form_of(path, "texts"), options)
+
+
+def _form_of(path: Path, what: str) -> FileFormat:
     try:
-        return read_table(path, format_of(path), options)
+        return format_of(path)
     except FormatUnknown as error:
-        raise DataError(f"{path.name}: no known format of texts; the name must end in {FORMATS}") from error
+        raise DataError(f"{path.name}: no known format of {what}; the name must end in {FORMATS}") from error
 
 
 def _headed_text(path: Path, options: ImportOptions) -> LabelledFile:
