@@ -20,8 +20,8 @@ _LOOKS: Final = frozenset(("ui.ads", "ui.layout", "ui.navigation", "ui.steps", "
 _DEFECTS: Final = frozenset(("ui.crash", "ui.loading", "ui.lag", "ui.malfunction"))
 
 _THREAT: Final = re.compile(
-    "投诉|举报|12315|12378|315|银监|银保监|保监|监管|金管局|消协|消委|消保委|工商局?|律师|起诉|法院|法务|诉讼|报警|警方|警察|派出所"
-    "|公安|媒体|记者|报社|电视台|曝光|投訴|舉報|監管|律師|起訴|訴訟|報警|記者|媒體"
+    "投诉|举报|12315|12378|12363|12377|12381|12386|315|银监|银保监|保监|监管|金管局|工信|网信|消协|消委|消保委|工商局?|律师|起诉|法院|法庭"
+    "|传票|法务|诉讼|仲裁|报警|警方|警察|派出所|公安|媒体|记者|报社|电视台|曝光|投訴|舉報|監管|律師|起訴|訴訟|報警|記者|媒體|傳媒"
 )
 _DEADLINE: Final = re.compile(
     "今天|今日|今晚|明天|明早|明日|当天|当日|即日|马上|立刻|小时|点前|截止|最后一天|聽日|今天內|到期"
@@ -46,6 +46,11 @@ class LabelRule:
 def _high_without_reason(record: CorpusRecord) -> bool:
     named = _THREAT.search(record.text) or _DEADLINE.search(record.text)
     return record.urgency == "high" and not record.topics and not named
+
+
+def _escalated_without_threat(record: CorpusRecord) -> bool:
+    """Critical, or high although nobody outside is called in."""
+    return record.urgency == "critical" or (record.urgency == "high" and not _THREAT.search(record.text))
 
 
 def _open_defect(record: CorpusRecord) -> bool:
@@ -87,7 +92,7 @@ LABEL_RULES: Final = (
     LabelRule(
         "request-urgency",
         "nothing but a feature_request and high or critical: an idea is low, a function taken away at most normal",
-        lambda r: r.topics == ("feature_request",) and r.urgency in _ESCALATED,
+        lambda r: r.topics == ("feature_request",) and _escalated_without_threat(r),
     ),
     LabelRule(
         "leaving-positive",
@@ -112,7 +117,7 @@ LABEL_RULES: Final = (
     LabelRule(
         "card-binding-urgency",
         "a card that cannot be bound, and nothing else, is normal (ruling 6)",
-        lambda r: _only(r, "payment_failure.card_binding") and r.urgency in _ESCALATED,
+        lambda r: _only(r, "payment_failure.card_binding") and _escalated_without_threat(r),
     ),
     LabelRule(
         "unwanted-charge-urgency",
@@ -122,7 +127,7 @@ LABEL_RULES: Final = (
     LabelRule(
         "looks-urgency",
         "ads, layout, navigation, steps, display or updates alone cannot be high: what stops the user is missing",
-        lambda r: _only(r, *_LOOKS) and r.urgency in _ESCALATED,
+        lambda r: _only(r, *_LOOKS) and _escalated_without_threat(r),
     ),
     LabelRule(
         "defect-handling",

@@ -21,7 +21,10 @@ def pretrain_encoder(argv: list[str]) -> int:
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FOLDER", help="the run's folder")
     parser.add_argument(
-        "--weights", type=Path, metavar="FOLDER", help="start from a checkpoint's weights with a fresh optimiser"
+        "--weights",
+        type=Path,
+        metavar="FOLDER",
+        help="start from a checkpoint or an encoder, whose tokenizer is kept, with a fresh optimiser",
     )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument(

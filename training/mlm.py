@@ -1,8 +1,8 @@
 """The pretraining loop: objectives, steps, stages and checkpoints.
 
-Two objectives share the encoder: masked language modelling, and a bag of words that the pooled [CLS] alone must name
-(after DupMAE, Liu et al. 2023, https://arxiv.org/abs/2211.08769). The second trains the very vector that a classifier
-reads; without it fine-tuning starts from a pooler that has seen nothing.
+Objectives that share the encoder: masked language modelling; a bag of words that the pooled [CLS] alone must name
+(after DupMAE, Liu et al. 2023, https://arxiv.org/abs/2211.08769), which trains the very vector that a classifier reads;
+and, in stages that ask for it, replaced token detection (`training.replacing`).
 
 Weights are kept in float32 and stepped there; forward and backward run on a bfloat16 copy through a compiled graph. On
 CPUs with AMX this is several times the speed of float32.
@@ -14,7 +14,7 @@ import dataclasses
 import json
 import logging
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from training.errors import CheckpointError
 from training.masking import IGNORE, MaskedBatch
 from training.packing import PackedCorpus
 from training.pretrain_config import PretrainConfig, Stage
+from training.replacing import NOT_ASKED, Generator, replace
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,7 @@ class PretrainingModel(nn.Module):
     Attributes:
         mlm: the masked language model; its ``bert`` has a pooling layer.
         passage: from the pooled [CLS] to the space of the embeddings; not part of the exported encoder.
+        replaced: from each place's vector to the logit that its piece is not the original; not exported either.
     """
 
     def __init__(self, config: BertConfig) -> None:
@@ -73,11 +75,22 @@ class PretrainingModel(nn.Module):
         self.passage = nn.Sequential(
             nn.Linear(config.hidden_size, config.hidden_size), nn.LayerNorm(config.hidden_size)
         )
+        self.replaced = nn.Sequential(
+            nn.Linear(config.hidden_size, config.hidden_size), nn.GELU(), nn.Linear(config.hidden_size, 1)
+        )
 
     def forward(
-        self, ids: Tensor, attention: Tensor, positions: Tensor, targets: Tensor, words: Tensor, passage_weight: float
+        self,
+        ids: Tensor,
+        attention: Tensor,
+        positions: Tensor,
+        targets: Tensor,
+        words: Tensor,
+        passage_weight: float,
+        answers: Tensor | None = None,
+        replaced_weight: float = 0.0,
     ) -> tuple[Tensor, Tensor]:
-        """Losses of a batch; shapes as in `training.masking.MaskedBatch`.
+        """Losses of a batch; shapes as in `training.masking.MaskedBatch`, ``answers`` as `training.replacing.replace`.
 
         Returns:
             The loss to step on and the masked-language-modelling part of it, scalars in nats.
@@ -86,13 +99,19 @@ class PretrainingModel(nn.Module):
         logits = self.mlm.cls(hidden.reshape(-1, hidden.shape[-1])[positions])
         total = nn.functional.cross_entropy(logits.float(), targets, ignore_index=IGNORE, reduction="sum")
         masked = total / (targets != IGNORE).sum().clamp(min=1)
+        loss = masked
+        if answers is not None:
+            logits = self.replaced(hidden).squeeze(-1).float()
+            errors = nn.functional.binary_cross_entropy_with_logits(logits, answers.clamp(min=0), reduction="none")
+            asked = answers != NOT_ASKED
+            loss = loss + replaced_weight * (errors * asked).sum() / asked.sum().clamp(min=1)
         if not passage_weight:
-            return masked, masked
+            return loss, masked
         pooled = self.mlm.bert.pooler(hidden)
         scores = self.mlm.cls.predictions.decoder(self.passage(pooled)).float().log_softmax(dim=-1)
         there = words != IGNORE
         named = scores.gather(1, words.clamp(min=0))
-        return masked - passage_weight * (named * there).sum() / there.sum().clamp(min=1), masked
+        return loss - passage_weight * (named * there).sum() / there.sum().clamp(min=1), masked
 
 
 def masked_model(config: BertConfig) -> BertForMaskedLM:
@@ -118,7 +137,10 @@ class MaskedLanguageTrainer:
         self._copy_to_fast()
         self.optimizers = self._optimizers()
         self.progress = Progress()
+        self._compile = compile_step
         self._loss = torch.compile(self.fast, dynamic=False) if compile_step else self.fast
+        self._generate: Callable[..., Tensor] | None = None
+        self._chance = torch.Generator(device).manual_seed(config.seed)
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         matrices = [p for n, p in self.master.named_parameters() if p.ndim == 2 and ".encoder.layer." in n]
@@ -140,6 +162,22 @@ class MaskedLanguageTrainer:
             for fast, master in zip(self.fast.parameters(), self.master.parameters(), strict=True):
                 fast.copy_(master)
 
+    def _start_replacing(self) -> None:
+        """Take the weights as they are now for the generator of replaced token detection.
+
+        A copy lies in the run's folder; a run that is gone on with takes that.
+        """
+        path = self.out / "generator.safetensors"
+        mlm = masked_model(self.master.mlm.config)
+        if path.is_file():
+            mlm.load_state_dict(load_file(path), strict=False)
+        else:
+            mlm.load_state_dict(self.master.mlm.state_dict())
+            save_file({n: p.detach().cpu().contiguous() for n, p in mlm.named_parameters()}, path)
+        mlm.tie_weights()
+        generator = Generator(mlm).to(device=self.device, dtype=torch.bfloat16)
+        self._generate = torch.compile(generator, dynamic=False) if self._compile else generator
+
     def learning_rate(self, stage: Stage) -> float:
         """The rate now: linear in the share of the stage's minutes used, after a linear warm-up in steps."""
         used = min(1.0, self.progress.stage_seconds / (stage.minutes * 60))
@@ -149,9 +187,17 @@ class MaskedLanguageTrainer:
     def step(self, batch: MaskedBatch, stage: Stage) -> float:
         """One optimiser step; returns the batch's masked-language-modelling loss."""
         arrays = (batch.ids, batch.attention, batch.positions, batch.targets, batch.words)
-        loss, masked = self._loss(
-            *(torch.from_numpy(a).to(self.device) for a in arrays), passage_weight=self.config.passage_weight
-        )
+        ids, attention, positions, targets, words = (torch.from_numpy(a).to(self.device) for a in arrays)
+        weights = {"passage_weight": self.config.passage_weight}
+        if not stage.replaced_weight or self._generate is None:
+            loss, masked = self._loss(ids, attention, positions, targets, words, **weights)
+        else:
+            chance = torch.rand(len(positions), generator=self._chance, device=self.device)
+            with torch.no_grad():
+                drawn = self._generate(ids, attention, positions, chance)
+            ids, answers = replace(ids, positions, targets, drawn)
+            weights["replaced_weight"] = stage.replaced_weight
+            loss, masked = self._loss(ids, attention, positions, targets, words, answers=answers, **weights)
         torch.autograd.backward(loss)
         for fast, master in zip(self.fast.parameters(), self.master.parameters(), strict=True):
             if fast.grad is not None:
@@ -172,6 +218,8 @@ class MaskedLanguageTrainer:
         keep = keep_shares(corpus, vocabulary_size)
         while self.progress.stage < len(self.config.stages):
             stage = self.config.stages[self.progress.stage]
+            if stage.replaced_weight and self._generate is None:
+                self._start_replacing()
             self._train_stage(corpus, keep, stage)
             self.progress.stage += 1
             self.progress.stage_step, self.progress.stage_seconds = 0, 0.0
@@ -261,7 +309,7 @@ class MaskedLanguageTrainer:
     def load_weights(self, folder: Path) -> None:
         """Take the weights of a checkpoint or of an exported encoder; progress and optimiser start afresh.
 
-        An exported encoder lacks the part that names the passage's words; that part keeps its fresh weights.
+        What an exported encoder lacks, the parts for the passage's words and for replaced pieces, keeps fresh weights.
         """
         path = next((folder / n for n in ("master.safetensors", "model.safetensors") if (folder / n).is_file()), None)
         if path is None:
@@ -270,7 +318,9 @@ class MaskedLanguageTrainer:
         if path.name == "model.safetensors":
             weights = {f"mlm.{name}": tensor for name, tensor in weights.items()}
         own = dict(self.master.named_parameters())
-        missing = [n for n in own if n not in weights and not n.startswith(("passage.", "mlm.bert.pooler."))]
+        missing = [
+            n for n in own if n not in weights and not n.startswith(("passage.", "replaced.", "mlm.bert.pooler."))
+        ]
         shaped = all(own[n].shape == t.shape for n, t in weights.items() if n in own)
         if missing or not shaped:
             raise CheckpointError(f"{path} holds a model of another shape than the configuration's")

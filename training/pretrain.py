@@ -26,13 +26,16 @@ from training.word_vectors import word_vectors
 logger = logging.getLogger(__name__)
 
 
-def prepare(config: PretrainConfig, corpus: Path, out: Path, processes: int = 2) -> PreTrainedTokenizerFast:
+def prepare(
+    config: PretrainConfig, corpus: Path, out: Path, weights: Path | None = None, processes: int = 2
+) -> PreTrainedTokenizerFast:
     """Segment, choose the vocabulary and pack; what is already there is kept.
 
     Args:
         config: the run.
         corpus: folder with the files named in ``config.sources``.
         out: the run's folder; gets ``segmented/``, ``tokenizer/`` and ``packed/``.
+        weights: where the run starts; an exported encoder brings its own tokenizer, and no other is made.
         processes: worker processes for jieba.
 
     Returns:
@@ -44,6 +47,8 @@ def prepare(config: PretrainConfig, corpus: Path, out: Path, processes: int = 2)
         if not target.exists():
             logger.info("segmenting %s", source.file)
             vocabulary.segment_file(corpus / source.file, target, processes)
+    if not (out / "tokenizer" / "tokenizer.json").exists() and weights and (weights / "tokenizer.json").exists():
+        PreTrainedTokenizerFast.from_pretrained(weights).save_pretrained(out / "tokenizer")
     if not (out / "tokenizer" / "tokenizer.json").exists():
         counts = vocabulary.count_words(zip(targets, (s.weight for s in config.sources), strict=True))
         pieces = vocabulary.choose_pieces(counts, config.vocabulary)
@@ -109,7 +114,7 @@ def pretrain(
         config: the run.
         corpus: folder with the source files.
         out: the run's folder.
-        weights: a checkpoint folder to take weights from, with fresh optimiser and warm-up.
+        weights: a checkpoint or an exported encoder to take weights from, with fresh optimiser and warm-up.
         device: ``cpu`` or ``cuda``.
         compile_step: compile the step with TorchInductor; needs a C++ compiler on CPUs.
 
@@ -117,10 +122,10 @@ def pretrain(
         The folder of the encoder, ``out/encoder``.
     """
     transformers_logging.set_verbosity_error()
-    tokenizer = prepare(config, corpus, out)
+    resuming = (out / "checkpoint" / "progress.json").exists()
+    tokenizer = prepare(config, corpus, out, weights)
     packed = PackedCorpus.open(out / "packed")
     logger.info("packed corpus: %d passages, %.1f M pieces", len(packed.sources), len(packed.ids) / 1e6)
-    resuming = (out / "checkpoint" / "progress.json").exists()
     start = config if not (resuming or weights) else dataclasses.replace(
         config, encoder=dataclasses.replace(config.encoder, start="random")
     )  # fmt: skip

@@ -66,6 +66,8 @@ class Stage:
         in_domain_weight: factor on the weight of in-domain sources.
         general_weight: factor on the weight of all others; 0 leaves them out.
         warmup_steps: optimiser steps from 0 to ``lr_start``.
+        replaced_weight: factor of the loss that has every place say whether its piece was replaced; 0 leaves it out.
+            The generator is the model as it stands when the first such stage begins.
     """
 
     minutes: float
@@ -74,6 +76,7 @@ class Stage:
     in_domain_weight: float = 1.0
     general_weight: float = 1.0
     warmup_steps: int = 300
+    replaced_weight: float = 0.0
 
 
 @dataclass(frozen=True)

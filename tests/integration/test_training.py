@@ -252,6 +252,10 @@ minutes = 0.04
 lr_start = 1e-3
 lr_end = 1e-5
 general_weight = 0.0
+[[stages]]
+minutes = 0.03
+warmup_steps = 2
+replaced_weight = 10.0
 [[sources]]
 file = "feedback.txt"
 in_domain = true
@@ -298,3 +302,11 @@ def test_pretraining_survives_a_kill_and_its_encoder_can_be_tuned(tmp_path: Path
     assert record["progress"]["loss"] < np.log(1500)
     tuned = AutoModelForSequenceClassification.from_pretrained(tmp_path / "run" / "encoder", num_labels=3)
     assert tuned.config.num_hidden_layers == 1
+
+    further = [*command[:-2], "further", "--no-compile", "--weights", "run/encoder"]
+    done = subprocess.run(
+        further, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    own, new = (tmp_path / run / "encoder" / "tokenizer.json" for run in ("run", "further"))
+    assert json.loads(own.read_text("utf-8")) == json.loads(new.read_text("utf-8"))

@@ -103,6 +103,7 @@ def test_each_label_rule_catches_its_case_and_nothing_else_does(code: str, check
     "row",
     [
         record("明天不退我就去12378投诉", urgency="high", handling="investigate"),
+        record("首页太花，还乱跳，已经递材料到工信部", "ui.layout", urgency="high", handling="investigate"),
         record("已经还了，上周闪退那事好了", "ui.crash"),
         record("塞班机装了就崩", "ui.crash", urgency="normal", handling="unresolvable"),
         record("那笔不是盗刷，是我妈交的电费", "security.unauthorised_payment", sentiment="neutral"),

@@ -13,9 +13,10 @@ from data.text import normalise
 from training.batches import ROW_LENGTHS, batches, keep_shares
 from training.errors import ConfigError, DataError
 from training.masking import IGNORE, MASK, fill_rows, mask_words, passage_words
-from training.mlm import PretrainingModel
+from training.mlm import PretrainingModel, masked_model
 from training.packing import WORD_START, PackedCorpus, pack
 from training.pretrain_config import PretrainConfig, Source, Stage, VocabularyConfig, read_config
+from training.replacing import NOT_ASKED, Generator, replace
 from training.vocabulary import SEPARATOR, build_tokenizer, choose_pieces, count_words, read_lines, segment_file
 from training.word_vectors import cooccurrences, word_vectors
 
@@ -118,6 +119,40 @@ def test_the_pooled_output_is_trained_and_handed_on(tmp_path: Path) -> None:
     tuned, loading = AutoModelForSequenceClassification.from_pretrained(tmp_path, output_loading_info=True)
     assert torch.equal(tuned.bert.pooler.dense.weight, pooler)
     assert loading["missing_keys"] == {"classifier.weight", "classifier.bias"}
+
+
+def test_replaced_pieces_are_asked_for_and_nothing_else() -> None:
+    config = BertConfig(
+        vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    start = int(WORD_START)
+    rows = fill_rows([np.array([start | 20, start | 21, start | 22, start | 23], dtype=np.uint16)] * 50, 10)
+    words = passage_words(rows, np.ones(100, dtype=np.float32), np.random.default_rng(0))
+    batch = mask_words(rows, words, 0.3, 100, np.random.default_rng(0))
+    ids, attention, positions, targets, named = (
+        torch.from_numpy(a) for a in (batch.ids, batch.attention, batch.positions, batch.targets, batch.words)
+    )
+    chance = torch.rand(len(positions), generator=torch.Generator().manual_seed(0))
+    mlm = masked_model(config)
+    with torch.no_grad():
+        mlm.cls.predictions.bias[20:22] = 50.0  # a generator that says 20 or 21, each as often as the other
+    drawn = Generator(mlm)(ids, attention, positions, chance)
+    assert set(drawn.tolist()) == {20, 21} and 0.35 < (drawn == 20).float().mean() < 0.65
+    new, answers = replace(ids, positions, targets, drawn)
+    original = torch.from_numpy((rows & ~WORD_START).astype(np.int64))
+    assert (new[:, 0] == original[:, 0]).all() and (new >= 8).sum() == (original >= 8).sum()
+    asked = answers != NOT_ASKED
+    assert torch.equal(asked, original >= 8)
+    assert torch.equal(answers[asked] == 1, (new != original)[asked]) and (answers == 1).any()
+    model = PretrainingModel(config)
+    without, masked = model(new, attention, positions, targets, named, 0.0)
+    loss, _ = model(new, attention, positions, targets, named, 0.0, answers=answers, replaced_weight=2.0)
+    assert without.item() == masked.item() and loss.item() - masked.item() == pytest.approx(2 * np.log(2), rel=0.2)
+    torch.autograd.backward(loss)
+    assert all(p.grad is None for p in Generator(mlm).parameters())
+    assert model.replaced[0].weight.grad is not None
 
 
 def test_batches_are_a_function_of_seed_and_epoch(packed: tuple[PackedCorpus, int]) -> None:
