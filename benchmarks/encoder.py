@@ -15,9 +15,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-import datasets
 import numpy as np
-import transformers
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
@@ -26,6 +24,7 @@ from data.taxonomy import Head, Label, Taxonomy
 from data.text import normalise
 from training.dataset import Record
 from training.finetune import FinetuneConfig, finetune, predict_logits
+from training.train_command import quiet_libraries
 
 
 @dataclass(frozen=True)
@@ -100,9 +99,7 @@ def main() -> None:
     parser.add_argument("--limit", type=int, help="training rows at most, the same for all")
     parser.add_argument("--bf16", action="store_true", help="as in `fankui train`: for GPUs and CPUs with AMX")
     args = parser.parse_args()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+    quiet_libraries()
     print("| set | rows | TF-IDF + linear | random weights | encoder |\n|---|---|---|---|---|", flush=True)
     with tempfile.TemporaryDirectory() as scratch:
         twin = random_twin(args.encoder, Path(scratch))

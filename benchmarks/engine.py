@@ -14,6 +14,12 @@ from data.corpus import read_split
 from model.classifier import Classifier
 
 
+def corpus_texts(count: int) -> list[str]:
+    """So many texts from all over the training split."""
+    texts = [record.text for record in read_split("train")]
+    return texts[:: max(1, len(texts) // count)][:count]
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -21,8 +27,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=2000)
     parser.add_argument("--bundle")
     args = parser.parse_args()
-    texts = [record.text for record in read_split("train")]
-    texts = texts[:: max(1, len(texts) // args.texts)][: args.texts]
+    texts = corpus_texts(args.texts)
     classifier = Classifier.load(args.bundle, args.threads)
     classifier.predict(texts[:64])
     seconds = []

@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
-from data.corpus import read_split
+from benchmarks.engine import corpus_texts
 from model.bundle import open_bundle
 from model.decision import Decider
-from model.engine import OnnxEngine, runs_of
+from model.engine import OnnxEngine, padded, runs_of
 from model.tokenizer import WindowTokenizer
 
 Run = Callable[[Sequence[Sequence[int]]], npt.NDArray[np.float32]]
@@ -37,12 +37,7 @@ def openvino_run(path: Path, precision: str) -> Run:
     names = [port.any_name for port in compiled.inputs]
 
     def run(windows: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
-        length = max(map(len, windows))
-        ids = np.zeros((len(windows), length), dtype=np.int64)
-        for row, window in enumerate(windows):
-            ids[row, : len(window)] = window
-        mask = (np.arange(length) < np.array([[len(window)] for window in windows])).astype(np.int64)
-        known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        known = padded(windows)
         return np.array(request.infer({name: known[name] for name in names})[0], dtype=np.float32)
 
     return run
@@ -55,8 +50,7 @@ def main() -> None:
     parser.add_argument("--texts", type=int, default=2000)
     args = parser.parse_args()
     bundle = open_bundle(args.bundle)
-    records = read_split("train")
-    texts = [record.text for record in records[:: max(1, len(records) // args.texts)]][: args.texts]
+    texts = corpus_texts(args.texts)
     windows = [one[0] for one in WindowTokenizer(bundle.path("tokenizer.json"), bundle.max_tokens).encode(texts)]
     runs = runs_of([len(window) for window in windows])
     decider = Decider(bundle.taxonomy, bundle.decisions, bundle.model_version)

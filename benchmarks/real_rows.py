@@ -13,9 +13,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-import datasets
 import numpy as np
-import transformers
 
 from data.taxonomy import Taxonomy
 from training.baseline import linear_baseline
@@ -23,6 +21,7 @@ from training.compare import primary_difference
 from training.dataset import Record, read_jsonl, targets
 from training.finetune import FinetuneConfig, decide_plain, finetune, predict_logits, score_heads
 from training.folds import folds
+from training.train_command import quiet_libraries
 
 _HEADS = ("topics", "urgency")
 
@@ -36,9 +35,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--bf16", action="store_true", help="as in `fankui train`: for GPUs and CPUs with AMX")
     args = parser.parse_args()
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()
-    datasets.disable_progress_bars()
+    quiet_libraries()
     taxonomy = Taxonomy.default()
     parts = folds(read_jsonl(args.public))
     held_out = parts["select"] + parts["calibrate"]

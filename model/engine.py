@@ -46,6 +46,16 @@ def runs_of(lengths: Sequence[int], budget: int = TOKENS_PER_RUN, run_cost: int 
     return runs[::-1]
 
 
+def padded(windows: Sequence[Sequence[int]]) -> dict[str, npt.NDArray[np.int64]]:
+    """Every input a BERT-like graph may ask for, by name: (n_windows, longest) int64 each, padded with zeros."""
+    ids = np.zeros((len(windows), max(len(window) for window in windows)), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for row, window in enumerate(windows):
+        ids[row, : len(window)] = window
+        mask[row, : len(window)] = 1
+    return {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+
+
 class OnnxEngine:
     """Runs a bundle's ONNX file.
 
@@ -94,15 +104,10 @@ class OnnxEngine:
         return result
 
     def _run_padded(self, windows: Sequence[Sequence[int]]) -> npt.NDArray[np.float32]:
-        length = max(len(window) for window in windows)
-        ids = np.zeros((len(windows), length), dtype=np.int64)
-        mask = np.zeros_like(ids)
-        for row, window in enumerate(windows):
-            ids[row, : len(window)] = window
-            mask[row, : len(window)] = 1
-        known = {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
+        known = padded(windows)
         try:
             (logits,) = self._session.run(["logits"], {name: known[name] for name in self._inputs})
         except Exception as error:
+            length = known["input_ids"].shape[1]
             raise EngineError(f"inference failed on {len(windows)} windows of {length} pieces: {error}") from error
         return np.asarray(logits, dtype=np.float32)

@@ -162,10 +162,10 @@ class MaskedLanguageTrainer:
             for fast, master in zip(self.fast.parameters(), self.master.parameters(), strict=True):
                 fast.copy_(master)
 
-    def _start_replacing(self) -> None:
-        """Take the weights as they are now for the generator of replaced token detection.
+    def _frozen_copy(self) -> Callable[..., Tensor]:
+        """The weights as they are now, as the generator of replaced token detection.
 
-        A copy lies in the run's folder; a run that is gone on with takes that.
+        They are kept in the run's folder; a run that is gone on with takes those.
         """
         path = self.out / "generator.safetensors"
         mlm = masked_model(self.master.mlm.config)
@@ -176,7 +176,16 @@ class MaskedLanguageTrainer:
             save_file({n: p.detach().cpu().contiguous() for n, p in mlm.named_parameters()}, path)
         mlm.tie_weights()
         generator = Generator(mlm).to(device=self.device, dtype=torch.bfloat16)
-        self._generate = torch.compile(generator, dynamic=False) if self._compile else generator
+        return torch.compile(generator, dynamic=False) if self._compile else generator
+
+    def _replaced(self, ids: Tensor, attention: Tensor, positions: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """A masked batch with its places filled, and the answers; see `training.replacing.replace`."""
+        if self._generate is None:
+            self._generate = self._frozen_copy()
+        chance = torch.rand(len(positions), generator=self._chance, device=self.device)
+        with torch.no_grad():
+            drawn = self._generate(ids, attention, positions, chance)
+        return replace(ids, positions, targets, drawn)
 
     def learning_rate(self, stage: Stage) -> float:
         """The rate now: linear in the share of the stage's minutes used, after a linear warm-up in steps."""
@@ -188,16 +197,12 @@ class MaskedLanguageTrainer:
         """One optimiser step; returns the batch's masked-language-modelling loss."""
         arrays = (batch.ids, batch.attention, batch.positions, batch.targets, batch.words)
         ids, attention, positions, targets, words = (torch.from_numpy(a).to(self.device) for a in arrays)
-        weights = {"passage_weight": self.config.passage_weight}
-        if not stage.replaced_weight or self._generate is None:
-            loss, masked = self._loss(ids, attention, positions, targets, words, **weights)
-        else:
-            chance = torch.rand(len(positions), generator=self._chance, device=self.device)
-            with torch.no_grad():
-                drawn = self._generate(ids, attention, positions, chance)
-            ids, answers = replace(ids, positions, targets, drawn)
-            weights["replaced_weight"] = stage.replaced_weight
-            loss, masked = self._loss(ids, attention, positions, targets, words, answers=answers, **weights)
+        answers = None
+        if stage.replaced_weight:
+            ids, answers = self._replaced(ids, attention, positions, targets)
+        loss, masked = self._loss(
+            ids, attention, positions, targets, words, self.config.passage_weight, answers, stage.replaced_weight
+        )
         torch.autograd.backward(loss)
         for fast, master in zip(self.fast.parameters(), self.master.parameters(), strict=True):
             if fast.grad is not None:
@@ -218,8 +223,6 @@ class MaskedLanguageTrainer:
         keep = keep_shares(corpus, vocabulary_size)
         while self.progress.stage < len(self.config.stages):
             stage = self.config.stages[self.progress.stage]
-            if stage.replaced_weight and self._generate is None:
-                self._start_replacing()
             self._train_stage(corpus, keep, stage)
             self.progress.stage += 1
             self.progress.stage_step, self.progress.stage_seconds = 0, 0.0

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import logging
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,17 +48,23 @@ def prepare(
         if not target.exists():
             logger.info("segmenting %s", source.file)
             vocabulary.segment_file(corpus / source.file, target, processes)
-    if not (out / "tokenizer" / "tokenizer.json").exists() and weights and (weights / "tokenizer.json").exists():
-        PreTrainedTokenizerFast.from_pretrained(weights).save_pretrained(out / "tokenizer")
     if not (out / "tokenizer" / "tokenizer.json").exists():
-        counts = vocabulary.count_words(zip(targets, (s.weight for s in config.sources), strict=True))
-        pieces = vocabulary.choose_pieces(counts, config.vocabulary)
-        logger.info("vocabulary: %d pieces", len(pieces))
-        vocabulary.build_tokenizer(pieces, config.encoder.max_positions).save_pretrained(out / "tokenizer")
+        _first_tokenizer(config, targets, weights).save_pretrained(out / "tokenizer")
     tokenizer: PreTrainedTokenizerFast = PreTrainedTokenizerFast.from_pretrained(out / "tokenizer")
     if not (out / "packed" / "offsets.npy").exists():
         pack(tokenizer.backend_tokenizer, targets, out / "packed", config.long_share)
     return tokenizer
+
+
+def _first_tokenizer(
+    config: PretrainConfig, segmented: Sequence[Path], weights: Path | None
+) -> PreTrainedTokenizerFast:
+    if weights and (weights / "tokenizer.json").exists():
+        return PreTrainedTokenizerFast.from_pretrained(weights)
+    counts = vocabulary.count_words(zip(segmented, (s.weight for s in config.sources), strict=True))
+    pieces = vocabulary.choose_pieces(counts, config.vocabulary)
+    logger.info("vocabulary: %d pieces", len(pieces))
+    return vocabulary.build_tokenizer(pieces, config.encoder.max_positions)
 
 
 def new_model(config: PretrainConfig, tokenizer: PreTrainedTokenizerFast, corpus: PackedCorpus) -> PretrainingModel:
@@ -122,10 +129,10 @@ def pretrain(
         The folder of the encoder, ``out/encoder``.
     """
     transformers_logging.set_verbosity_error()
-    resuming = (out / "checkpoint" / "progress.json").exists()
     tokenizer = prepare(config, corpus, out, weights)
     packed = PackedCorpus.open(out / "packed")
     logger.info("packed corpus: %d passages, %.1f M pieces", len(packed.sources), len(packed.ids) / 1e6)
+    resuming = (out / "checkpoint" / "progress.json").exists()
     start = config if not (resuming or weights) else dataclasses.replace(
         config, encoder=dataclasses.replace(config.encoder, start="random")
     )  # fmt: skip

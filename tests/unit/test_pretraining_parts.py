@@ -4,6 +4,7 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
@@ -97,21 +98,28 @@ def test_frequent_pieces_seldom_stand_for_a_passage(packed: tuple[PackedCorpus, 
     assert (few != IGNORE).all() and all(len(set(row)) == 3 for row in few.tolist())
 
 
+TINY = BertConfig(
+    vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
+    hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
+)  # fmt: skip
+
+
+def masked(words: list[int], times: int) -> tuple[npt.NDArray[np.uint16], list[torch.Tensor]]:
+    """Rows of the same words over and over, and the tensors of them as a masked batch."""
+    rows = fill_rows([np.array([int(WORD_START) | word for word in words], dtype=np.uint16)] * times, 10)
+    named = passage_words(rows, np.ones(100, dtype=np.float32), np.random.default_rng(0))
+    batch = mask_words(rows, named, 0.3, 100, np.random.default_rng(0))
+    arrays = (batch.ids, batch.attention, batch.positions, batch.targets, batch.words)
+    return rows, [torch.from_numpy(array) for array in arrays]
+
+
 def test_the_pooled_output_is_trained_and_handed_on(tmp_path: Path) -> None:
-    config = BertConfig(
-        vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-    )  # fmt: skip
     torch.manual_seed(0)
-    model = PretrainingModel(config)
-    start = int(WORD_START)
-    rows = fill_rows([np.array([start | 20, start | 21, start | 22], dtype=np.uint16)] * 40, 10)
-    words = passage_words(rows, np.ones(100, dtype=np.float32), np.random.default_rng(0))
-    batch = mask_words(rows, words, 0.3, 100, np.random.default_rng(0))
-    arrays = [torch.from_numpy(a) for a in (batch.ids, batch.attention, batch.positions, batch.targets, batch.words)]
-    loss, masked = model(*arrays, passage_weight=0.5)
+    model = PretrainingModel(TINY)
+    _, arrays = masked([20, 21, 22], 40)
+    loss, mlm = model(*arrays, passage_weight=0.5)
     alone, same = model(*arrays, passage_weight=0.0)
-    assert alone.item() == same.item() == pytest.approx(masked.item()) and loss.item() > masked.item() + 1
+    assert alone.item() == same.item() == pytest.approx(mlm.item()) and loss.item() > mlm.item() + 1
     torch.autograd.backward(loss)
     pooler = model.mlm.bert.pooler.dense.weight
     assert pooler.grad is not None and float(pooler.grad.abs().sum()) > 0
@@ -122,20 +130,10 @@ def test_the_pooled_output_is_trained_and_handed_on(tmp_path: Path) -> None:
 
 
 def test_replaced_pieces_are_asked_for_and_nothing_else() -> None:
-    config = BertConfig(
-        vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32,
-        hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-    )  # fmt: skip
     torch.manual_seed(0)
-    start = int(WORD_START)
-    rows = fill_rows([np.array([start | 20, start | 21, start | 22, start | 23], dtype=np.uint16)] * 50, 10)
-    words = passage_words(rows, np.ones(100, dtype=np.float32), np.random.default_rng(0))
-    batch = mask_words(rows, words, 0.3, 100, np.random.default_rng(0))
-    ids, attention, positions, targets, named = (
-        torch.from_numpy(a) for a in (batch.ids, batch.attention, batch.positions, batch.targets, batch.words)
-    )
+    rows, (ids, attention, positions, targets, named) = masked([20, 21, 22, 23], 50)
     chance = torch.rand(len(positions), generator=torch.Generator().manual_seed(0))
-    mlm = masked_model(config)
+    mlm = masked_model(TINY)
     with torch.no_grad():
         mlm.cls.predictions.bias[20:22] = 50.0  # a generator that says 20 or 21, each as often as the other
     drawn = Generator(mlm)(ids, attention, positions, chance)
@@ -146,10 +144,10 @@ def test_replaced_pieces_are_asked_for_and_nothing_else() -> None:
     asked = answers != NOT_ASKED
     assert torch.equal(asked, original >= 8)
     assert torch.equal(answers[asked] == 1, (new != original)[asked]) and (answers == 1).any()
-    model = PretrainingModel(config)
-    without, masked = model(new, attention, positions, targets, named, 0.0)
+    model = PretrainingModel(TINY)
+    without, plain = model(new, attention, positions, targets, named, 0.0)
     loss, _ = model(new, attention, positions, targets, named, 0.0, answers=answers, replaced_weight=2.0)
-    assert without.item() == masked.item() and loss.item() - masked.item() == pytest.approx(2 * np.log(2), rel=0.2)
+    assert without.item() == plain.item() and loss.item() - plain.item() == pytest.approx(2 * np.log(2), rel=0.2)
     torch.autograd.backward(loss)
     assert all(p.grad is None for p in Generator(mlm).parameters())
     assert model.replaced[0].weight.grad is not None
